@@ -1,0 +1,98 @@
+// One contract over four transports: ordered, message-preserving, both ways, with deadlines.
+#pragma once
+
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/error.hpp>
+#include <bulkhead/message.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace bulkhead {
+
+enum class Transport : std::uint8_t { shm, unix_socket, tcp, pipe };
+enum class WaitMode : std::uint8_t { adaptive, spin, block };
+
+std::string_view to_string(Transport) noexcept;  // "shm", "unix", "tcp", "pipe": as in a config
+std::optional<Transport> parse_transport(std::string_view) noexcept;
+
+struct ChannelOptions {
+  std::size_t capacity = std::size_t{1} << 20;     // bytes per direction; shm: a power of two, 4 KiB at least
+  std::size_t max_message = std::size_t{64} << 10; // bytes; on shm at most (capacity - 64) / 2
+  WaitMode wait = WaitMode::adaptive;
+};
+
+struct ChannelStats {
+  std::uint64_t sent = 0, acknowledged = 0;  // our messages; acknowledged by the peer, where known
+  std::uint64_t received = 0, redelivered = 0;
+  std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::uint64_t sleeps = 0, wakes = 0;    // times we slept; times we had to wake the peer
+  std::uint64_t safety_net = 0;           // sleeps ended by the bounded-sleep net alone: a lost wake-up
+  std::uint64_t violations = 0;           // what the peer did against the protocol
+};
+
+namespace ipc {
+class Endpoint;
+}
+
+// One end of a link between two processes.
+// Threads: one thread sends and one receives at a time; they may be different threads.
+// Blocking: send while the link is full, receive while it is empty, both up to their deadline.
+// Errors: timed_out, stopped, closed, peer_died (only where no supervisor will replace the peer),
+//   message_too_big, protocol_violation. After an error nothing was sent or taken.
+// After a crash: see Message; a restart of the peer shows as a changed epoch(), never as an error.
+class Channel {
+ public:
+  explicit Channel(std::shared_ptr<ipc::Endpoint>) noexcept;
+  Channel(Channel&&) noexcept = default;
+  Channel& operator=(Channel&&) noexcept = default;
+  ~Channel();
+
+  // Success means committed: the message survives the death of either end.
+  [[nodiscard]] Result<void> send(std::span<const std::byte> bytes, Deadline = Deadline::never());
+  [[nodiscard]] Result<void> try_send(std::span<const std::byte> bytes);  // would_block when full
+  [[nodiscard]] Result<Message> receive(Deadline = Deadline::never());
+  [[nodiscard]] Result<std::optional<Message>> try_receive();
+
+  // Completion signatures: void(Result<void>), void(Result<Message>). Defined in
+  // <bulkhead/async.hpp>. One operation of each kind at a time; the completion runs on the
+  // executor associated with the token (for a coroutine: its own). async_send copies the bytes.
+  template <class Token>
+  auto async_send(std::span<const std::byte> bytes, Token&& token);
+  template <class Token>
+  auto async_receive(Token&& token);
+
+  // A descriptor that polls readable when wait_any() or an event loop should look again.
+  int native_handle() const noexcept;
+  void close() noexcept;
+
+  std::uint16_t epoch() const noexcept;  // the peer's incarnation; 0 while there is none
+  // How many messages this end and its predecessors committed: a successor numbers on from here.
+  std::uint64_t last_committed() const noexcept;
+  // The index of the first message that this incarnation is going to be given.
+  std::uint64_t resume_point() const noexcept;
+  ChannelStats stats() const noexcept;
+  std::string_view peer() const noexcept;  // instance name of the other end, "" without a supervisor
+
+  ipc::Endpoint& endpoint() noexcept { return *endpoint_; }
+  const std::shared_ptr<ipc::Endpoint>& shared_endpoint() const noexcept { return endpoint_; }
+
+ private:
+  std::shared_ptr<ipc::Endpoint> endpoint_;
+};
+
+// Waits until one of the channels can be received from, and returns its position in the span.
+// Fair: begins its look after the channel that it returned last time when called with the same
+// `turn`. Errors: timed_out, stopped; invalid_argument for an empty span with no deadline.
+[[nodiscard]] Result<std::size_t> wait_any(std::span<Channel* const> channels, Deadline,
+                                           std::size_t* turn = nullptr);
+
+// Both ends of a fresh channel without a supervisor, for use in one process or across a fork
+// (each process then drops the end that it does not use).
+[[nodiscard]] Result<std::pair<Channel, Channel>> connected_pair(Transport, ChannelOptions = {});
+
+}  // namespace bulkhead

@@ -1,0 +1,110 @@
+// The contract that each transport implements, and what the runtime tells an endpoint about its
+// peer. Channel, RPC, wait_any and Asio stand on this and on nothing else of a transport.
+#pragma once
+
+#include <bulkhead/channel.hpp>
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/message.hpp>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "ipc/attention.hpp"
+
+namespace bulkhead::ipc {
+
+enum class Side : std::uint8_t { from = 0, to = 1 };
+constexpr Side other(Side side) noexcept { return side == Side::from ? Side::to : Side::from; }
+
+// Whether a dead peer is going to be replaced: then its death is no error, only a new epoch.
+enum class PeerLife : std::uint8_t { replaced, single };
+
+// Everything that an end needs to come to life. Descriptors are owned.
+struct EndSpec {
+  std::string link;  // for error messages and as the segment's name
+  std::string peer;  // the other end's instance, "" without a supervisor
+  Side side = Side::from;
+  std::uint16_t epoch = 1;  // our incarnation on this link
+  PeerLife peer_life = PeerLife::replaced;
+  ChannelOptions options;
+  base::UniqueFd predecessor;  // the segment of our own previous incarnation, if there was one
+  std::shared_ptr<Attention> attention;
+};
+
+// What changes about the peer. Posted from any thread; the endpoint applies it in its own calls.
+struct LinkUpdate {
+  enum class Kind : std::uint8_t {
+    peer_segment,  // fds[0]: the segment of the peer's incarnation `epoch`
+    peer_died,     // incarnation `epoch` is dead for certain; drain what it committed
+    sockets,       // a fresh connection to incarnation `epoch`: fds[0], for a pipe also fds[1] (write end)
+    peer_closed,   // incarnation `epoch` let go of the link on purpose; or there will never be a peer
+  };
+  Kind kind;
+  std::uint16_t epoch = 0;
+  std::vector<base::UniqueFd> fds;
+};
+
+// Where and for what to poll before a call can act.
+struct WaitPlan {
+  int fd = -1;
+  short events = 0;
+};
+
+class Endpoint : public std::enable_shared_from_this<Endpoint> {
+ public:
+  virtual ~Endpoint() = default;
+
+  // Deadline::now() means: do not wait; the error is then would_block.
+  virtual Result<void> send(std::span<const std::byte> bytes, Deadline) = 0;
+  virtual Result<Message> receive(Deadline) = 0;
+
+  // By the receiving thread. acknowledge covers `position` and everything received before it.
+  virtual void acknowledge(std::uint64_t position) noexcept = 0;
+  virtual void release(std::uint64_t position) noexcept = 0;  // comes again, redelivered
+
+  // To wait from outside (wait_any, Asio): prepare_* arms and returns true when the call can act
+  // now, or must look (an error, an update); otherwise poll the plan and Attention::fd(), then
+  // call finish_* before the next send or receive. A poll may end for nothing.
+  virtual bool prepare_receive_wait() = 0;
+  virtual void finish_receive_wait() noexcept = 0;
+  virtual WaitPlan receive_plan() const noexcept = 0;
+  virtual bool prepare_send_wait(std::size_t bytes) = 0;
+  virtual void finish_send_wait() noexcept = 0;
+  virtual WaitPlan send_plan() const noexcept = 0;
+
+  // Thread-safe; wakes nobody by itself: the poster bumps the attention word.
+  virtual void post(LinkUpdate) = 0;
+
+  // The memory that this end owns (borrowed; -1 when the transport has none): handed to the peer,
+  // and to the keeper so that it outlives this process.
+  virtual int segment_fd() const noexcept = 0;
+
+  virtual void close() noexcept = 0;
+  virtual std::uint16_t peer_epoch() const noexcept = 0;
+  virtual std::uint64_t last_committed() const noexcept = 0;
+  virtual std::uint64_t resume_point() const noexcept = 0;
+  virtual ChannelStats stats() const noexcept = 0;
+  virtual const EndSpec& spec() const noexcept = 0;
+
+ protected:
+  struct MessageParts {
+    std::span<const std::byte> bytes;
+    std::uint64_t position, index;
+    std::uint16_t epoch;
+    bool redelivered;
+  };
+  Message make_message(const MessageParts&);
+};
+
+// One per transport. `sockets` makes the connection that the brain, or connected_pair, hands to both
+// ends as LinkUpdate::sockets; on shm they are the two doorbells (a socketpair, one byte a ring).
+struct SocketEnds {
+  std::vector<base::UniqueFd> from, to;
+};
+[[nodiscard]] Result<SocketEnds> make_sockets(Transport);
+[[nodiscard]] Result<std::shared_ptr<Endpoint>> open_endpoint(Transport, EndSpec);
+
+}  // namespace bulkhead::ipc

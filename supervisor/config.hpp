@@ -1,0 +1,143 @@
+// A system's configuration, validated: plain values that the rest of the supervisor may trust.
+// Made by parse_config (config_parse.cpp); knows nothing of processes.
+#pragma once
+
+#include <bulkhead/channel.hpp>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace bulkhead::supervisor {
+
+using Duration = std::chrono::nanoseconds;
+
+enum class RestartPolicy : std::uint8_t { always, on_failure, never };
+enum class LimitThen : std::uint8_t { half_open, stop, escalate, exit };
+enum class ReadyType : std::uint8_t { exec, notify, port };
+enum class WorkerKind : std::uint8_t { service, oneshot, scheduled };
+enum class DependsOn : std::uint8_t { started, ready, completed };
+enum class LinkType : std::uint8_t { channel, topic, queue };
+enum class LogOverflow : std::uint8_t { drop, block };
+
+struct Backoff {
+  Duration initial = std::chrono::milliseconds(100);
+  Duration max = std::chrono::seconds(10);
+  double factor = 2;
+  double jitter = 0.2;  // a delay is spread by +- this share
+  Duration reset_after = std::chrono::seconds(10);
+};
+
+struct RestartLimit {
+  std::uint32_t count = 10;  // at most restart_history_max
+  Duration within = std::chrono::seconds(60);
+  LimitThen then = LimitThen::half_open;
+};
+inline constexpr std::uint32_t restart_history_max = 100;
+
+struct Restart {
+  RestartPolicy policy = RestartPolicy::always;
+  Backoff backoff;
+  std::optional<RestartLimit> limit = RestartLimit{};  // nullopt: "none"
+};
+
+struct Stop {
+  int signal = 15;
+  Duration timeout = std::chrono::seconds(5);
+};
+
+struct Ready {
+  ReadyType type = ReadyType::exec;
+  Duration timeout = std::chrono::seconds(30);
+  std::uint16_t port = 0;  // type port: 127.0.0.1:port accepts a connection
+};
+
+struct Logs {
+  std::uint64_t max_size = std::uint64_t{16} << 20;
+  std::uint32_t keep = 5;
+  LogOverflow overflow = LogOverflow::drop;
+  std::string directory;  // "" = <runtime dir>/<name>/logs
+};
+
+struct Limits {  // absent = not set
+  std::optional<std::uint64_t> memory, nofile, core, pids;
+  std::optional<Duration> cpu;
+};
+
+struct Affinity {
+  enum class Kind : std::uint8_t { none, spread, fixed } kind = Kind::none;
+  std::vector<int> cpus;  // fixed
+};
+
+struct Provided {
+  std::string name;
+  Transport transport = Transport::shm;
+};
+
+struct WorkerConfig {
+  std::string name;
+  std::vector<std::string> command;  // ${index} and ${env:NAME} not yet expanded
+  std::string executable;            // absolute path of command[0]
+  std::uint32_t instances = 1;
+  WorkerKind kind = WorkerKind::service;
+  Ready ready;
+  Restart restart;
+  Stop stop;
+  Logs logs;
+  std::optional<Duration> watchdog;
+  std::map<std::string, DependsOn> depends_on;
+  std::map<std::string, std::string> env;
+  std::string working_dir;  // absolute
+  std::string user;         // "" = ours
+  Limits limits;
+  Affinity affinity;
+  std::optional<int> nice;
+  bool runtime = true;  // false hides the control descriptor from a plain program
+  std::vector<Provided> provides;
+  std::string config_json = "{}";  // handed to the worker as it stands
+};
+
+struct LinkConfig {
+  std::string name;
+  LinkType type = LinkType::channel;
+  Transport transport = Transport::shm;
+  std::string from;
+  std::vector<std::string> to;  // one name unless a topic
+  ChannelOptions options;
+};
+
+struct SystemConfig {
+  std::string name;
+  std::string path;       // of the file, for messages
+  std::string directory;  // paths in the config are relative to this
+  std::vector<WorkerConfig> workers;  // in the file's order
+  std::vector<LinkConfig> links;
+  std::uint32_t max_parallel_starts = 0;  // 0: twice the number of CPUs
+};
+
+// One finding. Lines and columns count from 1; columns are in bytes.
+struct ConfigIssue {
+  std::size_t line = 0, column = 0;
+  std::string pointer;  // RFC 6901
+  std::string what;     // "what is wrong (what was expected)"
+};
+std::string format_issue(const std::string& file, const ConfigIssue&);  // FILE:LINE:COL: /ptr: what
+
+// What of the machine the checks may look at; `lenient` is for a brain that re-reads a config which
+// `run` has validated already, when a file may have gone since.
+struct ParseContext {
+  std::string program_directory;  // where built-in workers lie and are found by bare name
+  bool check_machine = true;      // executables, directories, users, descriptor limit
+};
+
+using ParsedConfig = std::variant<SystemConfig, std::vector<ConfigIssue>>;
+ParsedConfig parse_config(const std::string& text, const std::string& path, const ParseContext&);
+
+// The config with every default filled in, for `defaults --effective` and for tests.
+nlohmann::ordered_json effective_json(const SystemConfig&);
+
+}  // namespace bulkhead::supervisor
