@@ -1,6 +1,6 @@
 // One JSON message with up to four descriptors in one SOCK_SEQPACKET packet: the bytes under the
-// control protocol (docs/design/control-protocol.md). Used by the brain, the runtime inside workers and
-// the command line. Must not know what the messages mean.
+// control protocol (docs/design/control-protocol.md). Used by the brain, the runtime inside workers
+// and the command line. Must not know what the messages mean.
 #pragma once
 
 #include <bulkhead/deadline.hpp>
@@ -23,7 +23,8 @@ inline constexpr std::size_t packet_depth_max = 64;  // nesting of arrays and ob
 
 struct Packet {
   nlohmann::json body;
-  std::vector<base::UniqueFd> fds;  // those that `body` speaks of; the memfd of a large body is not here
+  std::vector<base::UniqueFd>
+      fds;  // those that `body` speaks of; the memfd of a large body is not here
 };
 
 // Never blocks. `fds` are borrowed: the receiver gets duplicates.
