@@ -32,6 +32,8 @@ function(bulkhead_library name)
   target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE $<BUILD_INTERFACE:bulkhead_build_flags>)
 endfunction()
 
+add_custom_target(programs)  # what a user runs, without the tests
+
 # bulkhead_program(name SOURCES ... LINK ...): an executable in bin/. The standard library is linked
 # statically because a worker's start is part of every recovery: 0.7 ms instead of 1.2 ms.
 function(bulkhead_program name)
@@ -43,6 +45,8 @@ function(bulkhead_program name)
   if(NOT BULKHEAD_SANITIZE)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   endif()
+  set_property(GLOBAL APPEND PROPERTY BULKHEAD_PROGRAMS ${name})
+  add_dependencies(programs ${name})
 endfunction()
 
 # bulkhead_test(name LABEL unit|conformance|process|crash|fuzz SOURCES ... LINK ... [TIMEOUT s]):
