@@ -1,1 +1,43 @@
-# What `make install` puts where: the public headers, the libraries behind them, the commands.
+# What `make install` puts where: the public headers, the libraries behind them, the commands; and the
+# package that find_package(bulkhead) finds, with the one target bulkhead::bulkhead.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
+foreach(library bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers)
+  if(TARGET ${library})
+    list(APPEND libraries ${library})
+  endif()
+endforeach()
+
+# Every header that a user may include; tools/check_dead_files holds this list against the folder.
+add_library(bulkhead INTERFACE)
+add_library(bulkhead::bulkhead ALIAS bulkhead)
+target_sources(bulkhead INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/channel.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/deadline.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/error.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)
+target_link_libraries(bulkhead INTERFACE ${libraries})
+# Builds one translation unit a header: each must stand alone. Part of the test install.headers.
+set_target_properties(bulkhead PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+
+install(TARGETS bulkhead ${libraries} EXPORT bulkhead
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT bulkhead NAMESPACE bulkhead:: FILE bulkheadTargets.cmake DESTINATION ${package_dir})
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/bulkheadConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)  # before 1.0 a minor version may break what came before
+install(FILES ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake ${PROJECT_BINARY_DIR}/bulkheadConfigVersion.cmake
+  DESTINATION ${package_dir})
+
+get_property(programs GLOBAL PROPERTY BULKHEAD_PROGRAMS)
+if(programs)
+  add_dependencies(programs ${programs})
+  install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead/configs)

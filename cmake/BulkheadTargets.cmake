@@ -46,7 +46,6 @@ function(bulkhead_program name)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   endif()
   set_property(GLOBAL APPEND PROPERTY BULKHEAD_PROGRAMS ${name})
-  add_dependencies(programs ${name})
 endfunction()
 
 # bulkhead_test(name LABEL unit|conformance|process|crash|fuzz SOURCES ... LINK ... [TIMEOUT s]):
