@@ -19,7 +19,6 @@ namespace bulkhead::ipc {
 inline constexpr std::size_t packet_fds_max = 4;
 inline constexpr std::size_t packet_inline_bytes_max = std::size_t{64} << 10;  // beyond: a memfd
 inline constexpr std::size_t packet_body_bytes_max = std::size_t{16} << 20;
-inline constexpr std::size_t packet_depth_max = 64;  // nesting of arrays and objects
 
 struct Packet {
   nlohmann::json body;

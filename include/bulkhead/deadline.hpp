@@ -46,6 +46,8 @@ class Deadline {
   constexpr clock::time_point when() const noexcept { return when_; }
   bool expired() const noexcept { return is_now() || (!is_never() && clock::now() >= when_); }
   bool stopped() const noexcept { return stop_ != nullptr && stop_->raised(); }
+  // Whether a stop flag may end it early: a wait that the flag cannot wake must then look now and then.
+  constexpr bool stoppable() const noexcept { return stop_ != nullptr; }
 
   // Time left: zero when expired, duration::max() when never.
   clock::duration remaining() const noexcept {

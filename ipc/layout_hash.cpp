@@ -1,0 +1,39 @@
+// One number over the sizes and offsets of everything that two processes share in memory or send as
+// raw bytes; part of every hello. A new shared layout is added here.
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+#include "ipc/control_protocol.hpp"
+#include "ipc/worker_pages.hpp"
+
+namespace bulkhead::ipc {
+namespace {
+
+// FNV-1a over 64-bit words; it has to notice a change, not to resist an attack.
+constexpr std::uint64_t hash_of(std::initializer_list<std::uint64_t> words) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const std::uint64_t word : words) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+      hash = (hash ^ ((word >> shift) & 0xff)) * 0x100000001b3;
+    }
+  }
+  return hash;
+}
+
+constexpr std::uint64_t hash = hash_of({
+    sizeof(BeatPage),
+    BeatPage::version_value,
+    offsetof(BeatPage, magic),
+    offsetof(BeatPage, version),
+    offsetof(BeatPage, beat),
+    offsetof(BeatPage, phase),
+    sizeof(AttentionPage),
+    offsetof(AttentionPage, word),
+});
+
+}  // namespace
+
+std::uint64_t layout_hash() noexcept { return hash; }
+
+}  // namespace bulkhead::ipc
