@@ -1,0 +1,29 @@
+// Finds and kills everything that a worker started, also what left its process group and session.
+// Used by the brain and tests; knows processes only by /proc.
+#pragma once
+
+#include <sys/types.h>
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/error.hpp>
+#include <string>
+#include <vector>
+
+namespace bulkhead::base {
+
+// A process belongs to the tree when any of the three says so. The caller never does.
+struct ProcessTree {
+  std::string cookie;  // "NAME=VALUE" in its environment at exec; "" = not asked
+  pid_t group = 0;     // its process group; 0 = not asked
+  pid_t root = 0;      // is it, or descends from it; 0 = not asked
+};
+
+// Living ones only: a zombie is gone. Processes of other users are seen by group and root, but
+// their environment can be read by root alone.
+std::vector<pid_t> find_processes(const ProcessTree&);
+
+// SIGKILLs until nothing is found any more, so that a fork in between is caught too. Each is pinned
+// by a pidfd and looked at again before the signal, so a reused number is never hit. Returns how
+// many were killed. Errors: timed_out, naming who is left (in state D, or not ours to kill).
+Result<std::size_t> kill_tree(const ProcessTree&, Deadline);
+
+}  // namespace bulkhead::base

@@ -1,0 +1,81 @@
+// The brain's typed access to the state memory (state_layout.hpp). Every call may be the last one
+// before a SIGKILL; each comment says what the successor then finds. Knows nothing of processes.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/fd.hpp"
+#include "base/mapped_region.hpp"
+#include "base/spawn_script.hpp"
+#include "supervisor/core.hpp"
+#include "supervisor/state_layout.hpp"
+
+namespace bulkhead::supervisor {
+
+using state_layout::EventRecord;
+using state_layout::SystemRecord;
+
+inline constexpr Slot first_internal_slot = state_layout::worker_slots;
+
+struct Claim {
+  Generation generation = 0;  // 0: the slot was never started
+  std::int32_t pid = 0;       // 0: intended, but no process has claimed it
+  bool operator==(const Claim&) const = default;
+};
+
+// What the claim hook of a start needs: must outlive spawn().
+struct ClaimTicket {
+  std::atomic<std::uint64_t>* word;
+  Generation generation;
+};
+// For SpawnPlan::claim with a ClaimTicket*: {generation, 0} -> {generation, own pid}.
+bool claim_slot(void* ticket) noexcept;
+
+// Threads: one writer, the brain; read_event may run in any process that maps the memory.
+class StateRegion {
+ public:
+  static Result<base::UniqueFd> create();  // a fresh, sealed memory file; by `bulkhead run`
+  // Takes the descriptor by duplication: `fd` stays the caller's. Errors: version_mismatch.
+  static Result<StateRegion> map(int fd);
+
+  // --- claims: slot < state_layout::slot_count ---
+  Claim claim(Slot) const noexcept;
+  // {g, *} -> {g+1, 0}; returns g+1. Killed after it: a new brain bumps again, and a child that had
+  // not claimed yet loses. Never call it while {g, pid} may live, or its exit will have no slot.
+  Generation bump(Slot) noexcept;
+  ClaimTicket ticket(Slot, Generation) noexcept;
+  std::atomic<std::uint64_t>* failure_word(Slot) noexcept;  // for SpawnPlan::failure_sink
+  std::optional<base::ExecFailure> exec_failure(Slot, Generation) const noexcept;
+
+  // --- records. Killed inside save: the record before it stands. ---
+  void save(Slot, const InstanceState&) noexcept;
+  std::optional<InstanceState> load(Slot) const noexcept;  // nullopt: never saved
+  void save_system(const SystemRecord&) noexcept;
+  std::optional<SystemRecord> load_system() const noexcept;
+
+  // --- for the keeper ---
+  void beat() noexcept;  // at least every second, or the keeper takes us for hung after 2 s
+  // Recovery is done: from now on our death is followed by a restart at once.
+  void set_taken_over(std::uint32_t brain_generation) noexcept;
+
+  // --- events, numbered from 1. Killed inside append: the event never was. ---
+  std::uint64_t append(EventRecord) noexcept;  // returns its sequence number
+  std::optional<EventRecord> read_event(
+      std::uint64_t sequence) const noexcept;  // nullopt: gone, or not yet
+  std::uint64_t next_event() const noexcept;
+  std::uint64_t oldest_event() const noexcept;  // the first that is still there
+
+ private:
+  StateRegion() = default;
+  state_layout::Layout& layout() const noexcept;
+
+  base::MappedRegion region_;
+};
+
+void set_text(EventRecord&, std::string_view) noexcept;
+std::string_view text(const EventRecord&) noexcept;
+
+}  // namespace bulkhead::supervisor
