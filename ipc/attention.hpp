@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace bulkhead::ipc {
@@ -25,6 +26,17 @@ class Attention {
 
   // Called just before and after a sleep, so that a sleeping worker is not taken for a hung one.
   virtual void sleeping(bool) noexcept {}
+
+  // How long an endpoint may sleep before it calls service() unasked. Short only where nobody
+  // changes the word when the peer dies.
+  virtual std::chrono::nanoseconds longest_sleep() const noexcept { return std::chrono::seconds(1); }
+
+  // The end is being closed in this process. True when that closes it for good; false when another
+  // process, after a fork, still holds the same end. `used_here`: this process sent or received.
+  virtual bool let_go(bool used_here) noexcept {
+    static_cast<void>(used_here);
+    return true;
+  }
 };
 
 }  // namespace bulkhead::ipc

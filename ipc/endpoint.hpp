@@ -2,6 +2,7 @@
 // peer. Channel, RPC, wait_any and Asio stand on this and on nothing else of a transport.
 #pragma once
 
+#include <atomic>
 #include <bulkhead/channel.hpp>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/message.hpp>
@@ -31,6 +32,8 @@ struct EndSpec {
   PeerLife peer_life = PeerLife::replaced;
   ChannelOptions options;
   base::UniqueFd predecessor;  // the segment of our own previous incarnation, if there was one
+  // A pair without a supervisor may be split by fork(): its memory must then reach the child.
+  bool survives_fork = false;
   std::shared_ptr<Attention> attention;
 };
 
@@ -55,7 +58,15 @@ struct WaitPlan {
 
 class Endpoint : public std::enable_shared_from_this<Endpoint> {
  public:
-  virtual ~Endpoint() = default;
+  // The one way to make a shared endpoint (not make_shared): messages that outlive every owner keep
+  // it alive through a count of their own, which costs the receiver one atomic operation a message.
+  template <class T>
+  static std::shared_ptr<Endpoint> share(std::unique_ptr<T> endpoint) {
+    return std::shared_ptr<Endpoint>(endpoint.release(),
+                                     [](Endpoint* owned) noexcept { owned->owners_left(); });
+  }
+
+  virtual ~Endpoint();
 
   // Deadline::now() means: do not wait; the error is then would_block.
   virtual Result<void> send(std::span<const std::byte> bytes, Deadline) = 0;
@@ -96,11 +107,21 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
     std::uint16_t epoch;
     bool redelivered;
   };
-  Message make_message(const MessageParts&);
+  Message make_message(const MessageParts&);  // by the receiving thread
+
+ private:
+  friend class bulkhead::Message;
+  void end_view() noexcept;  // may delete this
+  void owners_left() noexcept;
+
+  // Messages that are out, and whether every owner has gone.
+  static constexpr std::uint32_t orphaned = 1U << 31;
+  std::atomic<std::uint32_t> views_{0};
 };
 
 // One per transport. `sockets` makes the connection that the brain, or connected_pair, hands to both
-// ends as LinkUpdate::sockets; on shm they are the two doorbells (a socketpair, one byte a ring).
+// ends as LinkUpdate::sockets; on shm they are doorbells (one byte a ring): fds[0] rings for a
+// message, fds[1] for space, each a socketpair of its own so that one waiter never drains the other's.
 struct SocketEnds {
   std::vector<base::UniqueFd> from, to;
 };

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,8 +12,8 @@ class Endpoint;
 }
 
 // Purpose: hands out what a channel received, and acknowledges it when the receiver lets go.
-// Ownership: shares its channel's endpoint, so that a view outlives Channel::close() and moves of
-//   the Channel. Messages of one channel are let go by the thread that receives from it.
+// Ownership: keeps its channel's endpoint alive, so that a view outlives the Channel. Messages of
+//   one channel are let go by the thread that receives from it.
 // Acknowledging: destroyed normally, or by acknowledge(), it acknowledges itself and all before it;
 //   destroyed while an exception unwinds, it is released instead and comes again.
 // After a crash of the receiver: what was not acknowledged comes again to its successor, with
@@ -43,7 +42,7 @@ class Message {
   Message() = default;
   void settle() noexcept;
 
-  std::shared_ptr<ipc::Endpoint> endpoint_;  // null once settled
+  ipc::Endpoint* endpoint_ = nullptr;  // counts us among its views; null once settled
   std::span<const std::byte> bytes_;
   std::uint64_t position_ = 0;  // the endpoint's own name for it
   std::uint64_t index_ = 0;
