@@ -191,6 +191,9 @@ Result<HelloClientAnswer> decode(const Json& params) {
   in.required("system", answer.system)
       .required("brain_pid", answer.brain_pid)
       .required("keeper_pid", answer.keeper_pid);
+  // Somebody may send these a signal, and 0 or -1 would reach everybody.
+  if (answer.brain_pid <= 0) in.reject("brain_pid", "is no process");
+  if (answer.keeper_pid <= 0) in.reject("keeper_pid", "is no process");
   return in.finish(std::move(answer));
 }
 
