@@ -1,0 +1,158 @@
+// What an event changes: facts edit the actual state, wishes the desired one. Whatever speaks of
+// another incarnation than the present one is ignored.
+#include "supervisor/core_reconciler.hpp"
+
+namespace bulkhead::supervisor {
+
+using enum InstanceStatus;
+
+void Reconciler::on(const Tick&) {
+  while (state_.index.due().next_due() <= now_) timer_fired(state_.index.due().next_slot());
+}
+
+// Each branch takes the timer away or leads to one that does, so the loop above ends.
+void Reconciler::timer_fired(Slot slot) {
+  InstanceState& instance = at(slot);
+  switch (instance.status) {
+    case backoff:
+    case half_open: set_status(slot, waiting); break;
+    case starting: kill(slot, KilledFor::not_ready); break;
+    case ready:
+      forget_failures_if_settled(slot);
+      set_status(slot, ready);
+      break;
+    case stopping: kill(slot, KilledFor::stop_timeout); break;
+    case killing: set_status(slot, unkillable, now_ + unkillable_patience); break;
+    default: set_status(slot, instance.status);
+  }
+}
+
+// The shell may have had to skip generations to win the slot from a dead brain's child, so news of a
+// start may be about a later one than was asked for.
+bool Reconciler::is_news_of_start(Slot slot, Generation generation) const noexcept {
+  const InstanceState& instance = at(slot);
+  return instance.status == starting && instance.pid == 0 && generation >= instance.generation;
+}
+
+void Reconciler::on(const Started& event) {
+  if (is_news_of_start(event.slot, event.generation))
+    adopt(event.slot, event.generation, event.pid);
+}
+
+void Reconciler::adopt(Slot slot, Generation generation, std::int32_t pid) {
+  InstanceState& instance = at(slot);
+  const InstancePlan& plan = plan_.instances[slot];
+  instance.generation = generation;
+  instance.pid = pid;
+  instance.started_at = now_;
+  announce(Announce::Type::starting, slot);
+  if (plan.ready == ReadyType::exec) {
+    became_ready(slot);
+  } else {
+    set_status(slot, starting, now_ + nanoseconds(plan.ready_timeout));
+  }
+}
+
+void Reconciler::on(const ExecFailed& event) {
+  if (!is_news_of_start(event.slot, event.generation)) return;
+  at(event.slot).generation = event.generation;
+  exec_failed(event.slot, event.error_number);
+}
+
+void Reconciler::on(const BecameReady& event) {
+  const InstanceState& instance = at(event.slot);
+  if (instance.status != starting || instance.pid == 0) return;
+  if (instance.generation == event.generation) became_ready(event.slot);
+}
+
+void Reconciler::became_ready(Slot slot) {
+  InstanceState& instance = at(slot);
+  instance.ever_ready = true;
+  instance.recovering = false;
+  instance.ready_at = now_;
+  const bool has_failures = instance.attempt > 0 || instance.probing;
+  set_status(slot, ready,
+             has_failures ? now_ + nanoseconds(plan_.instances[slot].restart.backoff.reset_after)
+                          : time_never);
+  announce(Announce::Type::ready, slot);
+}
+
+void Reconciler::on(const Exited& event) {
+  InstanceState& instance = at(event.slot);
+  const bool unreported_start = is_news_of_start(event.slot, event.generation);
+  if (!unreported_start && (instance.pid == 0 || instance.generation != event.generation)) return;
+  instance.generation = event.generation;
+  if (event.kind == ExitKind::exec_failed) {
+    exec_failed(event.slot, event.code);
+  } else {
+    process_gone(event.slot, ExitCause{event.kind, event.code, now_});
+  }
+}
+
+void Reconciler::on(const WatchdogExpired& event) {
+  const InstanceState& instance = at(event.slot);
+  if (instance.pid == 0 || instance.generation != event.generation) return;
+  if (instance.status == starting || instance.status == ready)
+    kill(event.slot, KilledFor::watchdog);
+}
+
+void Reconciler::on(const WantUp& event) {
+  InstanceState& instance = at(event.slot);
+  if (state_.stopping) return;
+  instance.desired = Desired::up;
+  switch (instance.status) {
+    case disabled:
+    case done:
+    case failed:
+    case backoff:
+    case half_open:
+    case quarantined:
+      forgive(event.slot);
+      set_status(event.slot, waiting);
+      break;
+    default: break;
+  }
+}
+
+void Reconciler::on(const WantDown& event) {
+  InstanceState& instance = at(event.slot);
+  instance.desired = Desired::down;
+  instance.restart_requested = false;
+  state_.index.touch(event.slot);
+}
+
+void Reconciler::on(const WantRestart& event) {
+  InstanceState& instance = at(event.slot);
+  if (state_.stopping) return;
+  on(WantUp{event.slot});
+  // One that is on its way down already comes up again by itself.
+  if (instance.pid != 0 && !instance.stop_was_asked) instance.restart_requested = true;
+  state_.index.touch(event.slot);
+}
+
+void Reconciler::on(const Shutdown& event) { begin_shutdown(event.immediately); }
+
+// The copy of the dead brain may be one event behind what the kernel knows.
+void Reconciler::resume(Slot slot, const Living& living) {
+  InstanceState& instance = at(slot);
+  const bool unrecorded =
+      living.generation > instance.generation || is_news_of_start(slot, living.generation);
+  if (living.pid != 0 && unrecorded) {
+    instance.pid = 0;
+    instance.stop_was_asked = instance.ever_ready = false;
+    instance.killed_for = KilledFor::nothing;
+    adopt(slot, living.generation, living.pid);
+  } else if (instance.status == starting && instance.pid == 0) {
+    set_status(slot, waiting);
+  } else if (instance.status == starting) {
+    // Its word that it is ready may have died with the brain; it will be asked again.
+    set_status(slot, starting, now_ + nanoseconds(plan_.instances[slot].ready_timeout));
+  } else if (instance.status == stopping) {
+    actions_.push_back(SendStop{slot});
+  } else if (instance.status == killing) {
+    actions_.push_back(KillTree{slot});
+  }
+  if (instance.pid == 0 && instance.generation > 0) actions_.push_back(SweepTree{slot});
+}
+
+}  // namespace bulkhead::supervisor

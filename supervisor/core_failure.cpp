@@ -1,0 +1,134 @@
+// What follows a death: was it asked for, is the work done, is a restart due, and when.
+#include <algorithm>
+#include <cmath>
+
+#include "supervisor/core_reconciler.hpp"
+
+namespace bulkhead::supervisor {
+
+using enum InstanceStatus;
+
+void Reconciler::process_gone(Slot slot, ExitCause cause) {
+  InstanceState& instance = at(slot);
+  const InstancePlan& plan = plan_.instances[slot];
+  const bool asked = instance.stop_was_asked || instance.restart_requested;
+  if (instance.killed_for == KilledFor::watchdog) cause.kind = ExitKind::watchdog;
+  instance.last_exit = cause;
+  actions_.push_back(SweepTree{slot});
+  announce(Announce::Type::exited, slot);
+  instance.pid = 0;
+  instance.stop_was_asked = instance.restart_requested = false;
+
+  const bool succeeded = cause.kind == ExitKind::exit && cause.code == 0;
+  const bool may_be_done =
+      plan.kind != WorkerKind::service || plan.restart.policy != RestartPolicy::always;
+  if (!asked && succeeded && may_be_done) {
+    set_status(slot, done);
+  } else if (instance.desired == Desired::down || state_.stopping) {
+    set_status(slot, disabled);
+    announce(Announce::Type::stopped, slot);
+  } else if (asked) {
+    forgive(slot);
+    instance.comes_again = true;
+    set_status(slot, waiting);
+  } else if (cause.kind == ExitKind::exit && cause.code == exit_code_configuration) {
+    fail(slot);
+  } else {
+    died_on_its_own(slot);
+  }
+}
+
+// Nothing ran, so nothing is swept; and it would fail again, so nothing is tried again.
+void Reconciler::exec_failed(Slot slot, std::int32_t error_number) {
+  InstanceState& instance = at(slot);
+  instance.last_exit = ExitCause{ExitKind::exec_failed, error_number, now_};
+  instance.pid = 0;
+  instance.stop_was_asked = instance.restart_requested = false;
+  if (instance.desired == Desired::down || state_.stopping) {
+    set_status(slot, disabled);
+    announce(Announce::Type::stopped, slot);
+  } else {
+    fail(slot);
+  }
+}
+
+void Reconciler::fail(Slot slot) {
+  set_status(slot, failed);
+  announce(Announce::Type::failed, slot);
+}
+
+void Reconciler::died_on_its_own(Slot slot) {
+  InstanceState& instance = at(slot);
+  const Restart& restart = plan_.instances[slot].restart;
+  if (restart.policy == RestartPolicy::never) return fail(slot);
+  instance.comes_again = true;
+  instance.recovering = instance.ever_ready;
+  forget_failures_if_settled(slot);
+  // What it needs is away, so its death says nothing about itself.
+  if (!needs_met(slot)) return set_status(slot, waiting);
+
+  if (restart.limit && (instance.probing || !instance.failures.admits(*restart.limit, now_))) {
+    return limit_reached(slot, restart.limit->then);
+  }
+  instance.failures.record(now_);
+  const TimeNs delay = next_delay(slot);
+  ++instance.attempt;
+  if (delay == 0) return set_status(slot, waiting);
+  set_status(slot, backoff, now_ + delay);
+  announce(Announce::Type::backoff, slot, now_ + delay);
+}
+
+void Reconciler::limit_reached(Slot slot, LimitThen then) {
+  InstanceState& instance = at(slot);
+  switch (then) {
+    case LimitThen::half_open: {
+      const TimeNs due = now_ + nanoseconds(plan_.instances[slot].restart.backoff.max);
+      instance.probing = true;
+      set_status(slot, half_open, due);
+      announce(Announce::Type::backoff, slot, due);
+      return;
+    }
+    case LimitThen::stop: return fail(slot);
+    case LimitThen::escalate:  // there is nothing between an instance and the system to escalate to
+    case LimitThen::exit:
+      fail(slot);
+      state_.exit_code = 1;
+      begin_shutdown(false);
+  }
+}
+
+void Reconciler::forget_failures_if_settled(Slot slot) {
+  InstanceState& instance = at(slot);
+  if (!instance.ever_ready) return;
+  const TimeNs settled_after = nanoseconds(plan_.instances[slot].restart.backoff.reset_after);
+  if (now_ - instance.ready_at < settled_after) return;
+  instance.attempt = 0;
+  if (instance.probing) instance.failures.clear();
+  instance.probing = false;
+}
+
+// Nothing the first time, then initial * factor^k, spread by the jitter and never over max: what the
+// spread would put above is folded back below, or all capped delays would end at the same instant.
+TimeNs Reconciler::next_delay(Slot slot) {
+  const Backoff& backoff_plan = plan_.instances[slot].restart.backoff;
+  const std::uint32_t attempt = at(slot).attempt;
+  if (attempt == 0 || backoff_plan.initial.count() == 0) return 0;
+  const double most = static_cast<double>(backoff_plan.max.count());
+  const double grown = static_cast<double>(backoff_plan.initial.count()) *
+                       std::pow(backoff_plan.factor, static_cast<double>(attempt - 1));
+  const double base = std::min(grown, most);
+  double delay = base * (1 + backoff_plan.jitter * (2 * random_unit() - 1));
+  if (delay > most) delay = 2 * most - delay;
+  return static_cast<TimeNs>(std::max(delay, 0.0));
+}
+
+double Reconciler::random_unit() noexcept {
+  std::uint64_t x = state_.random;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  state_.random = x;
+  return static_cast<double>(x >> 11) * 0x1.0p-53;
+}
+
+}  // namespace bulkhead::supervisor

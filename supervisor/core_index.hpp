@@ -1,0 +1,74 @@
+// What the core would otherwise have to count by looking at every instance: how many of each worker
+// are up to each level, how many live, whose timer is next, who waits for a start token. Derived from
+// the instances alone, so it is never stored: whoever resumes makes it anew. Used by the reconciler;
+// decides nothing.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "supervisor/core_plan.hpp"
+#include "supervisor/core_types.hpp"
+#include "supervisor/due_queue.hpp"
+
+namespace bulkhead::supervisor {
+
+struct InstanceState;
+
+// A fact is counted over the whole system and over each worker.
+enum class Fact : std::uint8_t {
+  started,      // satisfies depends_on "started"
+  ready,        // satisfies depends_on "ready"
+  completed,    // satisfies depends_on "completed"
+  holds_up,     // its death is awaited before what it depends on is stopped
+  alive,        // a process exists, or one is being made
+  takes_token,  // counts against max_parallel_starts
+  active,       // alive, or a timer will make it so
+  given_up,     // alive, but so long after SIGKILL that nobody waits for it any more
+  waiting,
+  disabled,
+  failed,
+};
+inline constexpr std::size_t fact_count = 11;
+using Facts = std::uint16_t;
+constexpr Facts bit(Fact fact) noexcept {
+  return static_cast<Facts>(1U << static_cast<unsigned>(fact));
+}
+
+Facts facts_of(const InstancePlan&, const InstanceState&) noexcept;
+
+class CoreIndex {
+ public:
+  void rebuild(const Plan&, const std::vector<InstanceState>&);
+
+  // Counts the instance as it is now; returns the facts that changed.
+  Facts recount(const Plan&, Slot, const InstanceState&);
+
+  std::uint32_t count(Fact fact) const noexcept { return total_[static_cast<std::size_t>(fact)]; }
+  std::uint32_t count(std::uint32_t worker, Fact fact) const noexcept {
+    return workers_[worker][static_cast<std::size_t>(fact)];
+  }
+  const DueQueue& due() const noexcept { return due_; }
+
+  // Slots that the reconciler has yet to look at; each is listed once.
+  void touch(Slot);
+  bool take_touched(Slot&);
+
+  // Slots that could start had they a token, first come first served.
+  void queue_for_token(Slot);
+  bool take_queued(Slot&);
+
+ private:
+  using Counts = std::array<std::uint32_t, fact_count>;
+
+  Counts total_{};
+  std::vector<Counts> workers_;
+  std::vector<Facts> facts_;
+  DueQueue due_;
+  std::deque<Slot> touched_, queued_;
+  std::vector<bool> is_touched_, is_queued_;
+};
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,45 @@
+// What the core needs of a configuration: instances with their slots, workers with their dependencies.
+// Constant while a config is in force. Made by make_plan; knows nothing of what happens.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "supervisor/config.hpp"
+#include "supervisor/core_types.hpp"
+
+namespace bulkhead::supervisor {
+
+// What of the config the core needs, per instance; constant while a config is in force.
+struct InstancePlan {
+  std::string name;    // "echo.0"
+  std::string worker;  // "echo"
+  std::uint32_t index = 0;
+  std::uint32_t worker_index = 0;  // position in Plan::workers
+  WorkerKind kind = WorkerKind::service;
+  ReadyType ready = ReadyType::exec;
+  Duration ready_timeout{};
+  Restart restart;
+  Stop stop;
+};
+
+// Dependencies hold between workers and mean all of their instances; a worker's instances lie side by
+// side in Plan::instances.
+struct WorkerPlan {
+  std::string name;
+  Slot first = 0;
+  std::uint32_t count = 0;
+  std::vector<std::pair<std::uint32_t, DependsOn>> needs;  // position in Plan::workers
+  std::vector<std::uint32_t> needed_by;
+};
+
+struct Plan {
+  std::vector<InstancePlan> instances;
+  std::vector<WorkerPlan> workers;
+  std::uint32_t max_parallel_starts = 4;
+};
+Plan make_plan(const SystemConfig&);  // of a config that parse_config has accepted
+
+}  // namespace bulkhead::supervisor

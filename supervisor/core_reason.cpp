@@ -1,0 +1,178 @@
+// The core in words: names of its states, and why an instance is where it is.
+#include <cstdio>
+#include <cstring>
+
+#include "supervisor/core.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using enum InstanceStatus;
+
+std::string span(TimeNs duration) {
+  char text[32];
+  const double seconds = static_cast<double>(duration) / 1e9;
+  if (seconds < 1) {
+    std::snprintf(text, sizeof text, "%.0f ms", seconds * 1e3);
+  } else if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.1f s", seconds);
+  } else {
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  }
+  return text;
+}
+
+std::string span(Duration duration) { return span(static_cast<TimeNs>(duration.count())); }
+
+std::string until(TimeNs due, TimeNs now) { return span(due > now ? due - now : 0); }
+std::string since(TimeNs then, TimeNs now) { return span(now > then ? now - then : 0); }
+
+std::string signal_name(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+std::string describe(const ExitCause& cause) {
+  switch (cause.kind) {
+    case ExitKind::none: return "it has not run yet";
+    case ExitKind::exit: return "exited with code " + std::to_string(cause.code);
+    case ExitKind::signal: return "killed by " + signal_name(cause.code);
+    case ExitKind::oom: return "killed for want of memory";
+    case ExitKind::watchdog: return "killed by the watchdog: it did not beat in time";
+    case ExitKind::exec_failed:
+      return std::string("could not be executed: ") + std::strerror(cause.code);
+  }
+  return "";
+}
+
+std::string last_death(const InstancePlan& plan, const InstanceState& instance) {
+  if (instance.killed_for == KilledFor::not_ready) {
+    return "killed because it was not ready within " + span(plan.ready_timeout);
+  }
+  return describe(instance.last_exit);
+}
+
+std::string limit_text(const InstancePlan& plan) {
+  const RestartLimit limit = plan.restart.limit.value_or(RestartLimit{});
+  return "more than " + std::to_string(limit.count) + " failures within " + span(limit.within);
+}
+
+std::string_view level_name(DependsOn level) {
+  switch (level) {
+    case DependsOn::started: return "started";
+    case DependsOn::ready: return "ready";
+    case DependsOn::completed: break;
+  }
+  return "completed";
+}
+
+bool satisfies(const InstancePlan& plan, const InstanceState& instance, DependsOn level) {
+  const Fact fact = level == DependsOn::started ? Fact::started
+                    : level == DependsOn::ready ? Fact::ready
+                                                : Fact::completed;
+  return (facts_of(plan, instance) & bit(fact)) != 0;
+}
+
+std::string why_waiting(const Plan& plan, const State& state, Slot slot) {
+  const WorkerPlan& worker = plan.workers[plan.instances[slot].worker_index];
+  for (const auto& [other, level] : worker.needs) {
+    const Slot first = plan.workers[other].first;
+    for (Slot needed = first; needed < first + plan.workers[other].count; ++needed) {
+      if (satisfies(plan.instances[needed], state.instances[needed], level)) continue;
+      return "waiting for " + plan.instances[needed].name + " (" + std::string(level_name(level)) +
+             "), which is " + std::string(to_string(state.instances[needed].status));
+    }
+  }
+  return "waiting for its turn: at most " + std::to_string(plan.max_parallel_starts) +
+         " instances start at once";
+}
+
+std::string why_failed(const InstancePlan& plan, const InstanceState& instance) {
+  const ExitCause& cause = instance.last_exit;
+  if (cause.kind == ExitKind::exec_failed) return describe(cause) + "; `start` tries again";
+  if (cause.kind == ExitKind::exit && cause.code == 78) {
+    return "refused its configuration (exit code 78); `start` tries again";
+  }
+  const std::string death = last_death(plan, instance);
+  if (plan.restart.policy == RestartPolicy::never) return death + "; its restart policy is never";
+  return limit_text(plan) + "; the last time " + death;
+}
+
+std::string why_killing(const InstancePlan& plan, const InstanceState& instance) {
+  switch (instance.killed_for) {
+    case KilledFor::not_ready:
+      return "being killed: it was not ready within " + span(plan.ready_timeout);
+    case KilledFor::watchdog: return "being killed: it did not beat in time";
+    case KilledFor::stop_timeout:
+      return "being killed: it did not stop within " + span(plan.stop.timeout);
+    default: return "being killed";
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(InstanceStatus status) noexcept {
+  switch (status) {
+    case disabled: return "disabled";
+    case waiting: return "waiting";
+    case backoff: return "backoff";
+    case starting: return "starting";
+    case ready: return "ready";
+    case draining: return "draining";
+    case stopping: return "stopping";
+    case killing: return "killing";
+    case unkillable: return "unkillable";
+    case done: return "done";
+    case failed: return "failed";
+    case half_open: return "half_open";
+    case quarantined: return "quarantined";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ExitKind kind) noexcept {
+  switch (kind) {
+    case ExitKind::none: return "none";
+    case ExitKind::exit: return "exit";
+    case ExitKind::signal: return "signal";
+    case ExitKind::oom: return "oom";
+    case ExitKind::watchdog: return "watchdog";
+    case ExitKind::exec_failed: return "exec_failed";
+  }
+  return "unknown";
+}
+
+std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) {
+  const InstancePlan& own = plan.instances[slot];
+  const InstanceState& instance = state.instances[slot];
+  switch (instance.status) {
+    case disabled: return state.stopping ? "stopped: the system stops" : "stopped by request";
+    case waiting: return why_waiting(plan, state, slot);
+    case backoff:
+      return last_death(own, instance) + "; attempt " + std::to_string(instance.attempt) +
+             " to restart it in " + until(instance.due, now);
+    case half_open:
+      return limit_text(own) + ", the last time " + last_death(own, instance) + "; next probe in " +
+             until(instance.due, now);
+    case starting:
+      return instance.due == time_never
+                 ? "being started"
+                 : "started " + since(instance.started_at, now) + " ago, has " +
+                       until(instance.due, now) + " left to become ready";
+    case ready:
+      return "ready for " + since(instance.ready_at, now) +
+             (instance.probing ? ", a probe after " + limit_text(own) : std::string());
+    case draining: return "finishing its work";
+    case stopping: return "asked to stop; killed in " + until(instance.due, now);
+    case killing: return why_killing(own, instance);
+    case unkillable:
+      return "does not die of SIGKILL: /proc/" + std::to_string(instance.pid) +
+             "/wchan says what it waits for in the kernel";
+    case done: return "finished its work";
+    case failed: return why_failed(own, instance);
+    case quarantined: return "kept from starting";
+  }
+  return "";
+}
+
+}  // namespace bulkhead::supervisor

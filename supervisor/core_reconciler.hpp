@@ -1,0 +1,85 @@
+// One step of the core: applies an event to the actual or the desired state, then brings the two
+// together instance by instance until nothing is left to be done. Made by step() and resume() for one
+// call; nobody else needs it. Split over core_events.cpp (what an event changes), core_failure.cpp
+// (what follows a death) and core_reconcile.cpp (starting, stopping, the end).
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "supervisor/core.hpp"
+
+namespace bulkhead::supervisor {
+
+// From SIGKILL until we say that it does not work, and from there until a shutdown waits no longer.
+inline constexpr TimeNs kill_patience = 2'000'000'000;
+inline constexpr TimeNs unkillable_patience = 28'000'000'000;
+inline constexpr int exit_code_configuration = 78;  // EX_CONFIG of sysexits.h
+
+class Reconciler {
+ public:
+  Reconciler(const Plan& plan, State& state, TimeNs now) noexcept
+      : plan_(plan), state_(state), now_(now) {}
+
+  void on(const Tick&);
+  void on(const Started&);
+  void on(const ExecFailed&);
+  void on(const BecameReady&);
+  void on(const Exited&);
+  void on(const WatchdogExpired&);
+  void on(const WantUp&);
+  void on(const WantDown&);
+  void on(const WantRestart&);
+  void on(const Shutdown&);
+
+  void resume(Slot, const Living&);
+  std::vector<Action> reconcile() &&;
+
+ private:
+  // core_events.cpp
+  void timer_fired(Slot);
+  bool is_news_of_start(Slot, Generation) const noexcept;
+  void adopt(Slot, Generation, std::int32_t pid);
+  void became_ready(Slot);
+
+  // core_failure.cpp
+  void process_gone(Slot, ExitCause);
+  void exec_failed(Slot, std::int32_t error_number);
+  void died_on_its_own(Slot);
+  void fail(Slot);
+  void limit_reached(Slot, LimitThen);
+  void forget_failures_if_settled(Slot);
+  TimeNs next_delay(Slot);
+  double random_unit() noexcept;
+
+  // core_reconcile.cpp
+  void reconcile_slot(Slot);
+  void reconcile_process(Slot);
+  bool needs_met(Slot) const noexcept;
+  bool may_stop_now(Slot) const noexcept;
+  void try_start(Slot);
+  void spawn(Slot);
+  void begin_stop(Slot);
+  void kill(Slot, KilledFor);
+  void begin_shutdown(bool immediately);
+  void forgive(Slot) noexcept;
+  void say_finished_if_so();
+
+  void set_status(Slot, InstanceStatus, TimeNs due = time_never);
+  void recount(Slot);
+  void touch_worker(std::uint32_t worker);
+  void announce(Announce::Type, Slot, TimeNs until = 0);
+  InstanceState& at(Slot slot) noexcept { return state_.instances[slot]; }
+  const InstanceState& at(Slot slot) const noexcept { return state_.instances[slot]; }
+
+  const Plan& plan_;
+  State& state_;
+  const TimeNs now_;
+  std::vector<Action> actions_;
+};
+
+inline TimeNs nanoseconds(Duration duration) noexcept {
+  return static_cast<TimeNs>(duration.count());
+}
+
+}  // namespace bulkhead::supervisor

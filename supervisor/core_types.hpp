@@ -1,0 +1,14 @@
+// The words in which the supervision core counts: slots, incarnations and time. Used by all parts of
+// the core; knows nothing of what they are used for.
+#pragma once
+
+#include <cstdint>
+
+namespace bulkhead::supervisor {
+
+using Slot = std::uint32_t;        // index of an instance: position in Plan::instances
+using Generation = std::uint32_t;  // incarnation of an instance, from 1
+using TimeNs = std::uint64_t;      // CLOCK_MONOTONIC
+inline constexpr TimeNs time_never = ~TimeNs{0};
+
+}  // namespace bulkhead::supervisor
