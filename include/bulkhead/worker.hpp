@@ -17,14 +17,26 @@
 namespace bulkhead {
 
 // One worker process, as its supervisor knows it.
-// Threads: everything may be called from any thread, but run()'s function owns the object.
-// Blocking: calls take deadlines; any of them beats the heart.
-// After a crash: the next incarnation finds its links with resume_point() and last_committed().
+// Threads: everything may be called from any thread, but run()'s function owns the object. There is no
+//   thread behind it: what the supervisor says is taken inside calls of this library, by whichever
+//   thread is in one.
+// Ownership: made by run() and gone when run() returns. Channels and Clients that come from it must be
+//   gone by then too; they are when they live inside `body`.
+// Blocking: calls take deadlines. Each of them, and each call of a Channel that sleeps, beats the heart;
+//   a sleep inside them is never taken for a hang. With several threads, the one that went to sleep or
+//   woke last speaks for all.
+// Errors: a supervisor that dies alone is not noticed: requests wait for its successor. When there
+//   will be none, the process ends at once with status 1, inside whatever call it is.
+// After a crash: the next incarnation has the same name and index and generation() + 1, and finds its
+//   links with resume_point() and last_committed().
 class Worker {
  public:
-  // Connects to the supervisor, calls `body`, and turns its result into the exit status: 0 for
-  // success and for Errc::stopped, 78 for bad_config, 1 for any other error (printed on stderr).
-  // An exception that leaves `body` is printed and aborts. Call it first in main, before any thread.
+  // Connects to the supervisor, waits for the links of the config, calls `body`, and turns its result
+  // into the exit status: 0 for success and for Errc::stopped, 78 for bad_config, 1 for any other
+  // error (printed on stderr). An exception that leaves `body` is printed and aborts, with the stack
+  // of the throw intact. Call it first in main, before any thread: it registers for membarrier, which
+  // then costs microseconds instead of milliseconds.
+  // SIGTERM, where it still has its default effect, becomes a stop; SIGPIPE is ignored.
   // Without a supervisor (no BULKHEAD_CONTROL_FD) it says so on stderr and returns 64.
   static int run(int argc, char** argv, const std::function<Result<void>(Worker&)>& body);
 
@@ -32,29 +44,41 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  const std::string& name() const noexcept;    // "echo.1"
-  const std::string& worker() const noexcept;  // "echo"
-  std::uint32_t index() const noexcept;
-  std::uint32_t generation() const noexcept;
+  const std::string& name() const noexcept;       // "echo.1"
+  const std::string& worker() const noexcept;     // "echo"
+  std::uint32_t index() const noexcept;           // 1
+  std::uint32_t generation() const noexcept;      // 1 for the first process that bore this name
   const nlohmann::json& config() const noexcept;  // the worker's "config"
-  const std::vector<std::string>& arguments() const noexcept;
+  const std::vector<std::string>& arguments() const noexcept;  // without the program's name
 
   // A link of the config by its name. `channel` needs exactly one pair; a link to a worker with N
   // instances is N channels, in the order of their instances. Each may be taken once.
+  // Ownership: the caller's. Destroying a Channel of a link is no farewell: the link waits for the next
+  //   incarnation, and only Channel::close() tells the peer that no more will come.
+  // Errors: not_found, naming the links that there are; already_exists when it was taken before;
+  //   invalid_argument when `channel` meets several pairs.
   Result<Channel> channel(std::string_view link);
   Result<std::vector<Channel>> channels(std::string_view link);
 
   // Calls to a service by name; connects at the first call, and again after a death.
+  // Ownership: a Client must not outlive the Worker.
+  // Blocking: a call waits for an instance of the service up to its deadline, also while the
+  //   supervisor is being replaced.
+  // Errors: those of Client; not_found when no worker of the config provides the service.
+  // After a crash of the server: the call in flight fails with peer_died at once; the next call
+  //   finds another instance, or the next incarnation.
   Client client(std::string_view service);
   // Answers calls to a service that the config says this worker provides, until stopped: every
   // client, one request at a time, in turn.
+  // Errors: stopped and timed_out, by the deadline; not_found when the config does not say
+  //   "provides". A client that dies or misbehaves costs only its own session.
   Result<void> serve(std::string_view service, const Service&, Deadline);
 
-  void ready();                           // the supervisor may count on us; idempotent
-  void status(std::string_view text);     // shown by `bulkhead status`
-  void beat() noexcept;                   // in long computations, for the watchdog: one store
-  bool stopping() const noexcept;
-  Deadline until_stop() const noexcept;   // never, but ended by a stop with Errc::stopped
+  void ready();                          // the supervisor may count on us; idempotent
+  void status(std::string_view text);    // shown by `bulkhead status`; the latest counts
+  void beat() noexcept;                  // in long computations, for the watchdog: one store
+  bool stopping() const noexcept;        // looks for news of the supervisor; no system call without
+  Deadline until_stop() const noexcept;  // never, but ended by a stop with Errc::stopped
   Deadline until_stop(std::chrono::nanoseconds at_most) const noexcept;
   // Waits without doing anything: stopped when asked to stop, success when the time is over.
   Result<void> pause(std::chrono::nanoseconds);

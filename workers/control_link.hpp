@@ -1,0 +1,133 @@
+// A worker's end of the control protocol: says hello, takes what the brain sends, tells endpoints what
+// is new about their peers, and stays the same while brains come and go. Used by the Worker runtime and
+// by every endpoint of this process (as its Attention). Must not know what a worker does.
+//
+// There is no thread behind it: packets are taken inside the calls of whoever waits or works.
+#pragma once
+
+#include <atomic>
+#include <bulkhead/channel.hpp>
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/error.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "base/mapped_region.hpp"
+#include "ipc/attention.hpp"
+#include "ipc/control_protocol.hpp"
+#include "ipc/worker_pages.hpp"
+#include "workers/heart.hpp"
+#include "workers/outbox.hpp"
+#include "workers/pair_table.hpp"
+#include "workers/sleepers.hpp"
+
+namespace bulkhead::workers {
+
+// Threads: everything from any thread.
+// Ownership: endpoints share it; close() breaks the circle. At the end of the connection, which means
+//   that keeper and brain are both gone, it ends the process.
+class ControlLink final : public ipc::Attention, public std::enable_shared_from_this<ControlLink> {
+ public:
+  [[nodiscard]] static Result<std::shared_ptr<ControlLink>> open(base::UniqueFd socket,
+                                                                 std::uint32_t generation);
+
+  // Says hello and waits until the answer and all links that it announces are there.
+  [[nodiscard]] Result<ipc::HelloAnswer> greet(Deadline);
+
+  const std::atomic<std::uint32_t>& word() const noexcept override;
+  int fd() const noexcept override { return sleepers_->fd(); }
+  void service() noexcept override;
+  void sleeping(bool) noexcept override;
+
+  // Looks for packets if the brain says that there are some: for calls that do not wait.
+  void glance() noexcept;
+  void beat() noexcept { heart_.beat(); }
+  const StopFlag& stop_flag() const noexcept { return stop_; }
+  void stop_from_signal() noexcept;
+
+  void tell_ready();
+  void tell_status(std::string_view text);
+
+  enum class HowMany { one, all };
+  // Errors: as Worker::channel and Worker::channels say. Nothing is taken then.
+  [[nodiscard]] Result<std::vector<Channel>> take_link(std::string_view link, HowMany);
+
+  struct Session {
+    std::string pair;
+    std::optional<Channel> channel;
+  };
+  // A session with a live instance that provides `service`, whichever the supervisor chooses.
+  // Errors: not_found; timed_out when none came up in time; stopped.
+  [[nodiscard]] Result<Session> connect(std::string_view service, Deadline);
+  // A session that a client opened with this worker and that nobody serves yet.
+  [[nodiscard]] std::optional<Session> accept(std::string_view service);
+  bool peer_gone(const std::string& pair);
+  void close_session(const std::string& pair);
+
+  // Sleeps until `done` (called under the lock) or the deadline. Errors: timed_out, stopped.
+  [[nodiscard]] Result<void> wait(Deadline, const std::function<bool()>& done);
+
+  // Lets go of all endpoints; the last call.
+  void close() noexcept;
+
+ private:
+  ControlLink(base::UniqueFd socket, std::uint32_t generation, Heart);
+
+  struct Request {
+    ipc::Json message;
+    std::vector<int> fds;  // borrowed from members
+    std::optional<ipc::Packet> answer;
+    std::optional<Error> error;
+    bool abandoned = false;  // nobody waits any more
+  };
+
+  // All under mutex_:
+  void take(ipc::Packet);
+  void take_call(ipc::Packet&, const ipc::Incoming&);
+  void take_answer(ipc::Packet, std::uint64_t id, std::optional<Error>);
+  void take_hello(ipc::Packet&, const std::optional<Error>&);
+  void link_opened(ipc::Packet&, const ipc::Json& params);
+  void link_peer(ipc::Packet&, const ipc::Json& params);
+  void answer_resync(std::uint64_t id);
+  void offer(const PairTable::Pair&);
+  void drop_unclaimed(const ipc::Packet&);
+  void erase_session(const std::string& pair);
+  void send(ipc::Json message, std::span<const int> fds = {});
+  void send_status();
+  void raise_stop() noexcept;
+  void after(const Result<void>&, std::string_view what);
+
+  std::uint64_t begin_request(std::string_view method, ipc::Json params, std::vector<int> fds);
+  [[nodiscard]] Result<ipc::Packet> finish_request(std::uint64_t id, Deadline);
+  [[nodiscard]] Result<Session> connect_once(std::string_view service, Deadline);
+
+  const base::UniqueFd socket_;
+  const std::uint32_t generation_;
+  Heart heart_;
+  std::unique_ptr<Sleepers> sleepers_;
+  StopFlag stop_;
+  std::atomic<std::uint32_t> seen_word_{0};
+  base::MappedRegion attention_page_;  // mapped once, before any endpoint exists
+
+  std::mutex mutex_;  // guards what follows
+  Outbox outbox_;
+  PairTable pairs_;
+  std::map<std::uint64_t, Request> requests_;
+  std::uint64_t next_request_ = 1;
+  std::uint64_t hello_request_ = 0;
+  std::optional<ipc::HelloAnswer> hello_;
+  std::optional<Error> failure_;  // of the hello, or of a link of the config: no work is possible
+  std::optional<std::string> status_;
+  ipc::WorkerPhase phase_ = ipc::WorkerPhase::starting;
+};
+
+}  // namespace bulkhead::workers

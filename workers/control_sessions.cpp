@@ -1,0 +1,102 @@
+// The part of ControlLink that finds services for clients and clients for services.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "ipc/endpoint.hpp"
+#include "workers/control_link.hpp"
+
+namespace bulkhead::workers {
+namespace {
+
+// How long the brain keeps one request: short enough that a request which no brain remembers is made
+// again soon, long enough to cost nothing.
+constexpr std::chrono::milliseconds connect_slice{5000};
+
+std::uint64_t slice_of(Deadline deadline) noexcept {
+  if (deadline.is_never()) return static_cast<std::uint64_t>(connect_slice.count());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
+  return static_cast<std::uint64_t>(
+      std::clamp(left, std::chrono::milliseconds(1), connect_slice).count());
+}
+
+}  // namespace
+
+std::uint64_t ControlLink::begin_request(std::string_view method, ipc::Json params,
+                                         std::vector<int> fds) {
+  const auto id = next_request_++;
+  Request request;
+  request.message = ipc::request(id, method, std::move(params));
+  request.fds = std::move(fds);
+  send(request.message, request.fds);
+  requests_.emplace(id, std::move(request));
+  return id;
+}
+
+Result<ipc::Packet> ControlLink::finish_request(std::uint64_t id, Deadline deadline) {
+  const auto waited = wait(deadline, [&] { return requests_.at(id).answer.has_value(); });
+  const std::scoped_lock lock(mutex_);
+  Request& request = requests_.at(id);
+  if (!request.answer) {
+    request.abandoned = true;
+    return waited.error();
+  }
+  auto done = std::move(request);
+  requests_.erase(id);
+  if (done.error) return *done.error;
+  return std::move(*done.answer);
+}
+
+Result<ControlLink::Session> ControlLink::connect(std::string_view service, Deadline deadline) {
+  for (;;) {
+    auto session = connect_once(service, deadline);
+    if (session || !session.error().is(Errc::timed_out)) return session;
+    if (deadline.expired()) {
+      return make_error(Errc::timed_out, "no instance of service \"" + std::string(service) +
+                                             "\" was ready before the deadline");
+    }
+  }
+}
+
+Result<ControlLink::Session> ControlLink::connect_once(std::string_view service,
+                                                       Deadline deadline) {
+  std::uint64_t id = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    const ipc::ServiceConnect message{std::string(service), slice_of(deadline)};
+    id = begin_request(ipc::method::service_connect, ipc::encode(message), {});
+  }
+  auto packet = finish_request(id, deadline);
+  if (!packet) return packet.error();
+  const auto answer = ipc::decode<ipc::ServiceConnectAnswer>(packet->body["result"]);
+  if (!answer) return answer.error();
+  const std::scoped_lock lock(mutex_);
+  auto* const pair = pairs_.find(answer->pair);
+  if (pair == nullptr || pair->taken) {
+    return make_error(Errc::protocol_violation,
+                      "the supervisor named session " + answer->pair + " but did not open it");
+  }
+  pair->taken = true;
+  return Session{answer->pair, Channel(pair->endpoint)};
+}
+
+std::optional<ControlLink::Session> ControlLink::accept(std::string_view service) {
+  const std::scoped_lock lock(mutex_);
+  const auto* const pair = pairs_.take_request_for(service);
+  if (pair == nullptr) return std::nullopt;
+  return Session{pair->open.pair, Channel(pair->endpoint)};
+}
+
+bool ControlLink::peer_gone(const std::string& name) {
+  glance();
+  const std::scoped_lock lock(mutex_);
+  const auto* const pair = pairs_.find(name);
+  return pair == nullptr || pair->peer_gone;
+}
+
+void ControlLink::close_session(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  erase_session(name);
+}
+
+}  // namespace bulkhead::workers

@@ -1,0 +1,151 @@
+// What ControlLink does with a packet of the brain. Everything here runs under its lock.
+#include <cstdio>
+#include <utility>
+
+#include "ipc/endpoint.hpp"
+#include "workers/control_link.hpp"
+
+namespace bulkhead::workers {
+namespace {
+
+// A message that makes no sense loses nothing but itself; the connection goes on.
+void complain(const Error& error) noexcept {
+  std::fprintf(stderr, "bulkhead: control link: %s\n", error.to_string().c_str());
+}
+
+}  // namespace
+
+void ControlLink::take(ipc::Packet packet) {
+  const auto incoming = ipc::read_message(packet.body);
+  if (!incoming) return complain(incoming.error());
+  if (!incoming->is_answer()) return take_call(packet, *incoming);
+  std::optional<Error> error;
+  if (incoming->kind == ipc::Incoming::Kind::error) error = ipc::error_from(packet.body);
+  take_answer(std::move(packet), incoming->id, std::move(error));
+}
+
+void ControlLink::take_call(ipc::Packet& packet, const ipc::Incoming& call) {
+  if (call.method == ipc::method::link_open) return link_opened(packet, *call.content);
+  if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
+  if (call.method == ipc::method::stop) return raise_stop();
+  const bool wants_answer = call.kind == ipc::Incoming::Kind::request;
+  if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
+  if (wants_answer) {
+    send(ipc::error_answer(call.id, make_error(Errc::method_not_found, std::string(call.method))));
+  }
+}
+
+void ControlLink::take_answer(ipc::Packet packet, std::uint64_t id, std::optional<Error> error) {
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return;  // said twice, by two brains
+  if (id == hello_request_) {
+    requests_.erase(found);
+    return take_hello(packet, error);
+  }
+  Request& request = found->second;
+  if (request.abandoned) {
+    requests_.erase(found);
+    if (!error) drop_unclaimed(packet);
+    return;
+  }
+  request.error = std::move(error);
+  request.answer = std::move(packet);
+}
+
+// The page is mapped here and not where the answer is waited for, because the links that follow in the
+// next packets already need it.
+void ControlLink::take_hello(ipc::Packet& packet, const std::optional<Error>& error) {
+  const auto fail = [&](Error why) {
+    why.context = "saying hello to the supervisor: " + why.context;
+    failure_ = std::move(why);
+  };
+  if (error) return fail(*error);
+  auto answer = ipc::decode<ipc::HelloAnswer>(packet.body["result"]);
+  if (!answer) return fail(answer.error());
+  auto fd = ipc::fd_named(packet, "attention");
+  if (!fd) return fail(fd.error());
+  const auto size = base::file_size(fd->get());
+  if (!size) return fail(size.error());
+  if (*size < ipc::worker_page_bytes) {
+    return fail(make_error(Errc::protocol_violation, "the attention page is too small"));
+  }
+  auto page = base::MappedRegion::map(fd->get(), ipc::worker_page_bytes, base::Access::read_only);
+  if (!page) return fail(page.error());
+  attention_page_ = std::move(*page);
+  hello_ = std::move(*answer);
+}
+
+// A link of the config that cannot be opened is the end: the worker was promised it, and would wait.
+void ControlLink::link_opened(ipc::Packet& packet, const ipc::Json& params) {
+  const auto fail = [&](const Error& why) {
+    complain(why);
+    failure_ = why;
+  };
+  auto open = ipc::decode<ipc::LinkOpen>(params);
+  if (!open) return fail(open.error());
+  base::UniqueFd predecessor;
+  if (open->predecessor) {
+    auto fd = ipc::fd_named(packet, "predecessor");
+    if (!fd) return fail(fd.error());
+    predecessor = std::move(*fd);
+  }
+  const bool session = open->session;
+  const ipc::LinkClosed closed{open->pair, open->epoch};
+  const auto opened = pairs_.open(std::move(*open), std::move(predecessor), shared_from_this());
+  if (opened) {
+    if (*opened != nullptr) offer(**opened);
+    return;
+  }
+  if (session) {
+    complain(opened.error());
+    send(ipc::notification(ipc::method::link_closed, ipc::encode(closed)));
+  } else {
+    failure_ = opened.error();
+  }
+}
+
+void ControlLink::link_peer(ipc::Packet& packet, const ipc::Json& params) {
+  const auto news = ipc::decode<ipc::LinkPeer>(params);
+  if (!news) return complain(news.error());
+  auto fds = ipc::take_fds(packet);
+  if (!fds) return complain(fds.error());
+  pairs_.update(*news, std::move(*fds));  // no such pair: a session that was closed meanwhile
+}
+
+// Says everything that the new brain cannot know for certain, in the order in which it was said first.
+void ControlLink::answer_resync(std::uint64_t id) {
+  ipc::ResyncAnswer answer;
+  answer.generation = generation_;
+  answer.phase = phase_;
+  pairs_.describe(answer);
+  send(ipc::result(id, ipc::encode(answer)));
+  for (const auto* const pair : pairs_.all()) offer(*pair);
+  for (const auto& [number, request] : requests_) {
+    if (!request.answer && !request.abandoned) send(request.message, request.fds);
+  }
+  if (status_) send_status();
+}
+
+void ControlLink::offer(const PairTable::Pair& pair) {
+  const int segment = pair.endpoint->segment_fd();
+  if (segment < 0) return;
+  const ipc::LinkOffer message{pair.open.pair, pair.open.epoch};
+  const int fds[] = {segment};
+  send(ipc::notification(ipc::method::link_offer, ipc::encode(message)), fds);
+}
+
+// The answer to a call for which nobody waits any more opened a session that nobody will use.
+void ControlLink::drop_unclaimed(const ipc::Packet& packet) {
+  const auto answer = ipc::decode<ipc::ServiceConnectAnswer>(packet.body.at("result"));
+  if (answer) erase_session(answer->pair);
+}
+
+void ControlLink::erase_session(const std::string& name) {
+  const auto* const pair = pairs_.find(name);
+  if (pair == nullptr) return;
+  const ipc::LinkClosed message{pair->open.pair, pair->open.epoch};
+  send(ipc::notification(ipc::method::link_closed, ipc::encode(message)));
+  pairs_.erase(name);
+}
+
+}  // namespace bulkhead::workers

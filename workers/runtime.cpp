@@ -1,0 +1,190 @@
+// Worker: the face of ControlLink and Serving that a program sees, and the frame around its body.
+#include <bulkhead/worker.hpp>
+
+#include <cxxabi.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <typeinfo>
+#include <utility>
+
+#include "ipc/wake.hpp"
+#include "workers/control_link.hpp"
+#include "workers/inherited.hpp"
+#include "workers/serving.hpp"
+#include "workers/session_connector.hpp"
+
+namespace bulkhead {
+
+struct Worker::State {
+  std::shared_ptr<workers::ControlLink> control;
+  ipc::HelloAnswer hello;
+  std::vector<std::string> arguments;
+};
+
+namespace {
+
+constexpr int exit_failed = 1;
+constexpr int exit_no_supervisor = 64;
+constexpr int exit_bad_config = 78;
+
+// Reached from the signal handler, so it is a plain pointer to what lives until after the last signal.
+std::atomic<workers::ControlLink*> stoppable{nullptr};
+
+void on_terminate_signal(int) {
+  // relaxed: set by the same thread before the handler was installed
+  if (auto* const control = stoppable.load(std::memory_order_relaxed)) {
+    control->stop_from_signal();
+  }
+}
+
+void set_disposition(int number, void (*action)(int)) noexcept {
+  struct sigaction before = {};
+  if (::sigaction(number, nullptr, &before) != 0 || before.sa_handler != SIG_DFL) return;
+  struct sigaction wanted = {};
+  wanted.sa_handler = action;
+  ::sigaction(number, &wanted, nullptr);  // without SA_RESTART: a sleep ends and looks around
+}
+
+void print_and_abort() noexcept {
+  const auto* const type = abi::__cxa_current_exception_type();
+  if (type == nullptr) {
+    std::fprintf(stderr, "bulkhead: terminated without an exception\n");
+    std::abort();
+  }
+  int status = 0;
+  char* const readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  const char* const name = status == 0 ? readable : type->name();
+  try {
+    std::rethrow_exception(std::current_exception());
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "bulkhead: uncaught exception %s: %s\n", name, exception.what());
+  } catch (...) {
+    std::fprintf(stderr, "bulkhead: uncaught exception %s\n", name);
+  }
+  std::abort();
+}
+
+// noexcept, so that an exception ends in print_and_abort before a single frame is unwound.
+Result<void> call(const std::function<Result<void>(Worker&)>& body, Worker& self) noexcept {
+  return body(self);
+}
+
+int report(std::string_view who, const Error& error) {
+  std::fprintf(stderr, "bulkhead: %.*s: %s\n", static_cast<int>(who.size()), who.data(),
+               error.to_string().c_str());
+  return error.is(Errc::bad_config) ? exit_bad_config : exit_failed;
+}
+
+}  // namespace
+
+int Worker::run(int argc, char** argv, const std::function<Result<void>(Worker&)>& body) {
+  const char* const program = argc > 0 ? argv[0] : "worker";
+  auto inherited = workers::take_inherited();
+  if (!inherited) return report(program, inherited.error());
+  if (!inherited->has_value()) {
+    std::fprintf(stderr,
+                 "bulkhead: %s is a worker and needs a supervisor: name it in a config and use "
+                 "\"bulkhead run CONFIG\"\n",
+                 program);
+    return exit_no_supervisor;
+  }
+  ipc::register_wake_barrier();
+  std::set_terminate(print_and_abort);
+  set_disposition(SIGPIPE, SIG_IGN);
+
+  auto control =
+      workers::ControlLink::open(std::move((*inherited)->control), (*inherited)->generation);
+  if (!control) return report(program, control.error());
+  stoppable.store(control->get(), std::memory_order_relaxed);  // relaxed: see on_terminate_signal
+  set_disposition(SIGTERM, on_terminate_signal);
+
+  auto hello = (*control)->greet(Deadline::never().unless((*control)->stop_flag()));
+  int status = 0;
+  if (!hello) {
+    status = hello.error().is(Errc::stopped) ? 0 : report(program, hello.error());
+  } else {
+    auto state = std::make_unique<State>();
+    state->control = *control;
+    state->hello = std::move(*hello);
+    if (argc > 1) state->arguments.assign(argv + 1, argv + argc);
+    Worker self(std::move(state));
+    const auto result = call(body, self);
+    if (!result && !result.error().is(Errc::stopped)) status = report(self.name(), result.error());
+  }
+  struct sigaction ignore = {};
+  ignore.sa_handler = SIG_IGN;  // we are leaving, and the handler's target goes first
+  ::sigaction(SIGTERM, &ignore, nullptr);
+  stoppable.store(nullptr, std::memory_order_relaxed);  // relaxed: the handler is gone
+  (*control)->close();
+  return status;
+}
+
+Worker::Worker(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Worker::~Worker() = default;
+
+const std::string& Worker::name() const noexcept { return state_->hello.name; }
+const std::string& Worker::worker() const noexcept { return state_->hello.worker; }
+std::uint32_t Worker::index() const noexcept { return state_->hello.index; }
+std::uint32_t Worker::generation() const noexcept { return state_->hello.generation; }
+const nlohmann::json& Worker::config() const noexcept { return state_->hello.config; }
+const std::vector<std::string>& Worker::arguments() const noexcept { return state_->arguments; }
+
+Result<Channel> Worker::channel(std::string_view link) {
+  auto taken = state_->control->take_link(link, workers::ControlLink::HowMany::one);
+  if (!taken) return taken.error();
+  return std::move(taken->front());
+}
+
+Result<std::vector<Channel>> Worker::channels(std::string_view link) {
+  return state_->control->take_link(link, workers::ControlLink::HowMany::all);
+}
+
+Client Worker::client(std::string_view service) {
+  return Client(std::make_unique<workers::SessionConnector>(state_->control, std::string(service)));
+}
+
+Result<void> Worker::serve(std::string_view service, const Service& methods, Deadline deadline) {
+  const auto& provides = state_->hello.provides;
+  if (std::find(provides.begin(), provides.end(), service) == provides.end()) {
+    return make_error(Errc::not_found, "service \"" + std::string(service) +
+                                           "\" cannot be served: \"provides\" of worker " +
+                                           worker() + " does not name it");
+  }
+  return workers::Serving(*state_->control, std::string(service), methods).until(deadline);
+}
+
+void Worker::ready() { state_->control->tell_ready(); }
+void Worker::status(std::string_view text) { state_->control->tell_status(text); }
+void Worker::beat() noexcept { state_->control->beat(); }
+
+bool Worker::stopping() const noexcept {
+  state_->control->glance();
+  return state_->control->stop_flag().raised();
+}
+
+Deadline Worker::until_stop() const noexcept {
+  return Deadline::never().unless(state_->control->stop_flag());
+}
+
+Deadline Worker::until_stop(std::chrono::nanoseconds at_most) const noexcept {
+  return Deadline::in(at_most).unless(state_->control->stop_flag());
+}
+
+Result<void> Worker::pause(std::chrono::nanoseconds duration) {
+  const auto waited = state_->control->wait(until_stop(duration), [] { return false; });
+  if (!waited && waited.error().is(Errc::timed_out)) return {};
+  return waited;
+}
+
+Result<void> Worker::ended(const Error& error) const {
+  if (error.is(Errc::stopped)) return {};
+  return error;
+}
+
+}  // namespace bulkhead
