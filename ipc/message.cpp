@@ -40,6 +40,14 @@ void Message::acknowledge() noexcept {
   endpoint->end_view();
 }
 
+void Message::release() noexcept {
+  bytes_ = {};
+  auto* const endpoint = std::exchange(endpoint_, nullptr);
+  if (endpoint == nullptr) return;
+  endpoint->release(position_);
+  endpoint->end_view();
+}
+
 // An exception that began after the message was received means that its work was not done.
 void Message::settle() noexcept {
   auto* const endpoint = std::exchange(endpoint_, nullptr);

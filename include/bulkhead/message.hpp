@@ -36,6 +36,8 @@ class Message {
   bool redelivered() const noexcept { return redelivered_; }
 
   void acknowledge() noexcept;
+  // Lets go of it undone: it comes again, to this receiver or to its successor, with redelivered().
+  void release() noexcept;
 
  private:
   friend class ipc::Endpoint;
