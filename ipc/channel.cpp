@@ -26,9 +26,10 @@ std::optional<Transport> parse_transport(std::string_view name) noexcept {
 Channel::Channel(std::shared_ptr<ipc::Endpoint> endpoint) noexcept
     : endpoint_(std::move(endpoint)) {}
 
-// Outstanding messages keep the endpoint's memory; the link itself ends here.
+// Outstanding messages keep the endpoint's memory. Where this process is going to be replaced, its
+// leaving is no farewell: the peer waits for the successor.
 Channel::~Channel() {
-  if (endpoint_) endpoint_->close();
+  if (endpoint_ && endpoint_->spec().peer_life == ipc::PeerLife::single) endpoint_->close();
 }
 
 Result<void> Channel::send(std::span<const std::byte> bytes, Deadline deadline) {

@@ -44,6 +44,8 @@ class Endpoint;
 // Blocking: send while the link is full, receive while it is empty, both up to their deadline.
 // Errors: timed_out, stopped, closed, peer_died (only where no supervisor will replace the peer),
 //   message_too_big, protocol_violation. After an error nothing was sent or taken.
+// Ownership: destroying one closes it, but for a link that a supervisor holds: there the peer
+//   waits for the next incarnation, and only close() says that no more will come.
 // After a crash: see Message; a restart of the peer shows as a changed epoch(), never as an error.
 class Channel {
  public:
