@@ -1,0 +1,13 @@
+// The one place that knows which transport is which endpoint.
+#include "ipc/endpoint.hpp"
+#include "ipc/shm_endpoint.hpp"
+#include "ipc/socket_endpoint.hpp"
+
+namespace bulkhead::ipc {
+
+Result<std::shared_ptr<Endpoint>> open_endpoint(Transport transport, EndSpec spec) {
+  if (transport == Transport::shm) return open_shm_endpoint(std::move(spec));
+  return open_socket_endpoint(transport, std::move(spec));
+}
+
+}  // namespace bulkhead::ipc
