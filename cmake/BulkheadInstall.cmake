@@ -10,20 +10,22 @@ foreach(library bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers)
 endforeach()
 
 # Every header that a user may include; tools/check_dead_files holds this list against the folder.
-add_library(bulkhead INTERFACE)
-add_library(bulkhead::bulkhead ALIAS bulkhead)
-target_sources(bulkhead INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES
+add_library(bulkhead_api INTERFACE)  # the name bulkhead is the command's
+add_library(bulkhead::bulkhead ALIAS bulkhead_api)
+target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES
   ${PROJECT_SOURCE_DIR}/include/bulkhead/channel.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/connection.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/deadline.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/rpc_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/error.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)
-target_link_libraries(bulkhead INTERFACE ${libraries})
+target_link_libraries(bulkhead_api INTERFACE ${libraries})
 # Builds one translation unit a header: each must stand alone. Part of the test install.headers.
-set_target_properties(bulkhead PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+set_target_properties(bulkhead_api PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON EXPORT_NAME bulkhead)
 
-install(TARGETS bulkhead ${libraries} EXPORT bulkhead
+install(TARGETS bulkhead_api ${libraries} EXPORT bulkhead
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT bulkhead NAMESPACE bulkhead:: FILE bulkheadTargets.cmake DESTINATION ${package_dir})

@@ -1,0 +1,220 @@
+#include "cli/command_line.hpp"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <csignal>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/nearest.hpp"
+#include "cli/commands.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+// What was asked for: filled while argv is read, carried out afterwards, so that a wrong argument at
+// the end of the line stops everything before it.
+struct Asked {
+  SystemChoice system;
+  std::function<Outcome()> action;
+};
+
+void add_run(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<RunOptions>();
+  auto* command = app.add_subcommand("run", "start the system of a config, until Ctrl-C");
+  command->add_option("CONFIG", options->config, "JSON file")->required();
+  command->add_flag("--detach", options->detach, "return once every worker is ready or has failed");
+  auto format = std::make_shared<std::string>("text");
+  command->add_option("--log-format", *format, "what is printed for events: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  command->callback([&asked, options, format] {
+    options->json_log = *format == "json";
+    asked.action = [&asked, options] { return run(asked.system, *options); };
+  });
+}
+
+void add_config_commands(CLI::App& app, Asked& asked) {
+  auto config = std::make_shared<std::string>();
+  auto* checking = app.add_subcommand("check", "validate a config and print every error");
+  checking->add_option("CONFIG", *config, "JSON file")->required();
+  checking->callback([&asked, config] { asked.action = [config] { return check(*config); }; });
+
+  auto* defaults = app.add_subcommand("defaults", "show a config with every default filled in");
+  defaults->add_option("--effective", *config, "JSON file")->required();
+  defaults->callback(
+      [&asked, config] { asked.action = [config] { return effective_defaults(*config); }; });
+
+  app.add_subcommand("schema", "print the JSON Schema of configs")->callback([&asked] {
+    asked.action = schema;
+  });
+}
+
+void add_status(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<StatusOptions>();
+  auto* command = app.add_subcommand("status", "show workers and links");
+  command->add_option("NAME", options->name, "worker or instance; all without it");
+  command->add_flag("--json", options->json, "as JSON");
+  command->add_flag("--watch", options->watch, "again every second, until Ctrl-C");
+  command->add_flag("--all", options->all, "also the supervisor's own workers");
+  command->callback([&asked, options] {
+    asked.action = [&asked, options] { return status(asked.system, *options); };
+  });
+}
+
+void add_control(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<KillOptions>();
+  auto* killing = app.add_subcommand("kill", "send a signal to a worker; counts as a crash");
+  killing->add_option("NAME", options->name, "worker or instance")->required();
+  killing->add_option("--signal", options->signal, "SIGKILL, KILL or 9; SIGKILL without it");
+  killing->callback([&asked, options] {
+    asked.action = [&asked, options] { return kill(asked.system, *options); };
+  });
+
+  const auto add = [&](const char* name, const char* what,
+                       Outcome (*carry_out)(const SystemChoice&, const std::string&)) {
+    auto worker = std::make_shared<std::string>();
+    auto* command = app.add_subcommand(name, what);
+    command->add_option("NAME", *worker, "worker or instance")->required();
+    command->callback([&asked, worker, carry_out] {
+      asked.action = [&asked, worker, carry_out] { return carry_out(asked.system, *worker); };
+    });
+  };
+  add("stop", "stop a worker and keep it stopped", stop);
+  add("start", "start a worker that was stopped or has failed", start);
+  add("restart", "stop a worker and start it again", restart);
+
+  app.add_subcommand("shutdown", "stop the whole system")->callback([&asked] {
+    asked.action = [&asked] { return shutdown(asked.system); };
+  });
+}
+
+void add_events(CLI::App& app, Asked& asked) {
+  using Format = EventsOptions::Format;
+  auto options = std::make_shared<EventsOptions>();
+  auto* command = app.add_subcommand("events", "show what happened");
+  command->add_flag("-f,--follow", options->follow, "and go on showing what happens");
+  command->add_option("--since", options->since, "from this sequence number on");
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "one JSON object a line");
+  auto format = std::make_shared<std::string>();
+  command->add_option("--format", *format)
+      ->check(CLI::IsMember({"lines", "json", "terminal"}))
+      ->group("");  // the supervisor's own way to show events under `run`
+  command->callback([&asked, options, json, format] {
+    if (*format == "terminal") options->format = Format::terminal;
+    if (*format == "json" || *json) options->format = Format::json;
+    asked.action = [&asked, options] { return events(asked.system, *options); };
+  });
+}
+
+void add_logs(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<LogsOptions>();
+  auto* command = app.add_subcommand("logs", "show what a worker wrote to stdout and stderr");
+  command->add_option("NAME", options->name, "worker or instance")->required();
+  command->add_flag("-f,--follow", options->follow, "and go on showing it");
+  command->add_option("-n,--lines", options->lines, "how many lines back; 20 without it");
+  command->callback([&asked, options] {
+    asked.action = [&asked, options] { return logs(asked.system, *options); };
+  });
+}
+
+void add_call(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<CallOptions>();
+  auto* command = app.add_subcommand("call", "call a method of a service and print its answer");
+  command->add_option("SERVICE", options->service, "as in \"provides\"")->required();
+  command->add_option("METHOD", options->method, "one of the service's methods")->required();
+  command->add_option("JSON", options->request, "the request; null without it");
+  command->add_option("--timeout", options->timeout, "how long to wait, 10s without it");
+  command->callback([&asked, options] {
+    asked.action = [&asked, options] { return call(asked.system, *options); };
+  });
+}
+
+void add_about(CLI::App& app, Asked& asked) {
+  app.add_subcommand("doctor", "what this kernel and these limits offer")->callback([&asked] {
+    asked.action = doctor;
+  });
+  app.add_subcommand("version", "version, build-id, compiler, commit")->callback([&asked] {
+    asked.action = version;
+  });
+}
+
+// The first word that is no option and no option's value: the command, if it is one.
+std::optional<std::string_view> command_word(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--name" || word == "--control") {
+      ++i;
+    } else if (!word.starts_with('-')) {
+      return word;
+    }
+  }
+  return std::nullopt;
+}
+
+// CLI11 would call an unknown command a surplus argument.
+std::optional<Outcome> refuse_unknown_command(const CLI::App& app,
+                                              std::optional<std::string_view> word) {
+  if (!word) return std::nullopt;
+  std::vector<std::string_view> names;
+  std::string list;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+    if (names.back() == *word) return std::nullopt;
+    list += (list.empty() ? "" : ", ") + command->get_name();
+  }
+  const auto near = base::nearest(*word, names);
+  const std::string remedy = near ? "did you mean " + *near + "?" : "there are " + list;
+  return complain(Outcome::usage,
+                  "there is no command \"" + std::string(*word) + "\" (" + remedy + ")");
+}
+
+Outcome refuse(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command = "bulkhead";
+  for (const auto* chosen : app.get_subcommands()) command += " " + chosen->get_name();
+  return complain(Outcome::usage,
+                  std::string(error.what()) + " (" + command + " --help shows how it is used)");
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  // A reader that goes away ends us through write errors, which we can tell apart.
+  std::signal(SIGPIPE, SIG_IGN);
+
+  CLI::App app{"Supervised processes that talk at memory speed", "bulkhead"};
+  Asked asked;
+  auto* name = app.add_option("--name", asked.system.name, "the system to talk to, by its name");
+  app.add_option("--control", asked.system.control, "the system to talk to, by its control socket")
+      ->excludes(name);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(32);
+  add_run(app, asked);
+  add_config_commands(app, asked);
+  add_status(app, asked);
+  add_control(app, asked);
+  add_logs(app, asked);
+  add_events(app, asked);
+  add_call(app, asked);
+  add_about(app, asked);
+
+  if (const auto refused = refuse_unknown_command(app, command_word(argc, argv))) {
+    return static_cast<int>(*refused);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help, std::cout, std::cerr);
+  } catch (const CLI::ParseError& error) {
+    return static_cast<int>(refuse(app, error));
+  }
+  return static_cast<int>(asked.action());
+}
+
+}  // namespace bulkhead::cli

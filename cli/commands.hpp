@@ -1,0 +1,81 @@
+// What the command line can be asked to do: one function a command, its options as plain values. Filled by
+// command_line.cpp; the functions lie in one file per group.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/outcome.hpp"
+
+namespace bulkhead::cli {
+
+// Which system a command talks to: at most one of the two is set.
+struct SystemChoice {
+  std::string name;     // --name
+  std::string control;  // --control: path of a control socket
+};
+
+// run.cpp
+struct RunOptions {
+  std::string config;
+  bool detach = false;
+  bool json_log = false;
+};
+Outcome run(const SystemChoice&, const RunOptions&);
+
+// config_commands.cpp
+Outcome check(const std::string& config);
+Outcome schema();
+Outcome effective_defaults(const std::string& config);
+
+// status.cpp
+struct StatusOptions {
+  std::string name;  // "" = all
+  bool json = false;
+  bool watch = false;
+  bool all = false;
+};
+Outcome status(const SystemChoice&, const StatusOptions&);
+
+// control.cpp
+struct KillOptions {
+  std::string name;
+  std::string signal = "SIGKILL";
+};
+Outcome kill(const SystemChoice&, const KillOptions&);
+Outcome stop(const SystemChoice&, const std::string& name);
+Outcome start(const SystemChoice&, const std::string& name);
+Outcome restart(const SystemChoice&, const std::string& name);
+Outcome shutdown(const SystemChoice&);
+
+// events.cpp
+struct EventsOptions {
+  enum class Format : std::uint8_t { lines, json, terminal };  // terminal: with hints, for `run`
+  Format format = Format::lines;
+  bool follow = false;
+  std::optional<std::uint64_t> since;
+};
+Outcome events(const SystemChoice&, const EventsOptions&);
+
+// logs.cpp
+struct LogsOptions {
+  std::string name;
+  bool follow = false;
+  std::uint32_t lines = 20;
+};
+Outcome logs(const SystemChoice&, const LogsOptions&);
+
+// call.cpp
+struct CallOptions {
+  std::string service, method;
+  std::string request = "null";
+  std::string timeout = "10s";
+};
+Outcome call(const SystemChoice&, const CallOptions&);
+
+// doctor.cpp, version.cpp
+Outcome doctor();
+Outcome version();
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,21 @@
+// A config as the command line reads it: every error printed, or the text and what it means. Used by
+// run, check and defaults.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "cli/outcome.hpp"
+#include "supervisor/config.hpp"
+
+namespace bulkhead::cli {
+
+struct CheckedConfig {
+  std::string text;
+  supervisor::SystemConfig system;
+};
+
+// The outcome when it cannot be read or has errors, which are printed then.
+std::variant<CheckedConfig, Outcome> read_config(const std::string& path);
+
+}  // namespace bulkhead::cli

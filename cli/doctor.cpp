@@ -1,0 +1,199 @@
+// `bulkhead doctor`: what this kernel and these limits offer, and what falls back to what. Each line is
+// found out by trying, not by the kernel's version: containers and seccomp take features away.
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <linux/landlock.h>
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+struct Finding {
+  enum class Verdict { good, reduced, missing } verdict;
+  std::string subject;
+  std::string what;  // what was found, and what follows from it
+};
+using Verdict = Finding::Verdict;
+
+// Whether the kernel knows a system call: one with wrong arguments fails, but not with ENOSYS.
+// A seccomp filter answers EPERM, which is as good as absent.
+bool known(long result) { return result >= 0 || (errno != ENOSYS && errno != EPERM); }
+
+Finding kernel() {
+  utsname names{};
+  ::uname(&names);
+  return {Verdict::good, "kernel",
+          std::string(names.sysname) + " " + names.release + " on " + names.machine};
+}
+
+Finding pidfd() {
+  auto fd = base::open_pidfd(::getpid());
+  if (fd) return {Verdict::good, "pidfd", "deaths are known from the kernel"};
+  return {Verdict::missing, "pidfd",
+          fd.error().to_string() + "; Bulkhead cannot run here (Linux 5.4 or later)"};
+}
+
+Finding futex_waitv() {
+#ifdef SYS_futex_waitv
+  if (known(::syscall(SYS_futex_waitv, nullptr, 0, 0, nullptr, 0))) {
+    return {Verdict::good, "futex_waitv", "a sleeper watches its link and its supervisor at once"};
+  }
+#endif
+  return {Verdict::reduced, "futex_waitv",
+          "not offered (Linux 5.16 or later): sleeps are cut into slices"};
+}
+
+Finding membarrier() {
+  const long commands = ::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+  if (commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0) {
+    return {Verdict::good, "membarrier", "a sender pays no fence, the side that sleeps does"};
+  }
+  return {Verdict::reduced, "membarrier",
+          "no GLOBAL_EXPEDITED: both sides of a lane use a fence on every message"};
+}
+
+Finding sealing() {
+  auto fd = base::make_memfd("bulkhead-doctor", true);
+  if (!fd) {
+    return {Verdict::missing, "memfd seals",
+            fd.error().to_string() + "; links over shm cannot be made"};
+  }
+  const bool sized = ::ftruncate(fd->get(), 4096) == 0;
+  const bool sealed = ::fcntl(fd->get(), F_ADD_SEALS,
+                              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0;
+  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd->get(), 0);
+  const bool refused = page == MAP_FAILED;
+  if (!refused) ::munmap(page, 4096);
+  if (sized && sealed && refused) {
+    return {Verdict::good, "memfd seals", "a peer cannot write what it only may read"};
+  }
+  return {Verdict::missing, "memfd seals",
+          "no F_SEAL_FUTURE_WRITE (Linux 5.1 or later); links over shm cannot be made"};
+}
+
+Finding close_range() {
+  // An empty range beyond every descriptor: closes nothing.
+  if (known(::syscall(SYS_close_range, UINT_MAX, UINT_MAX, CLOSE_RANGE_CLOEXEC))) {
+    return {Verdict::good, "close_range", "a worker inherits the descriptors named for it only"};
+  }
+  return {
+      Verdict::reduced, "close_range",
+      "not offered (Linux 5.11 or later): descriptors are closed one by one, starts are slower"};
+}
+
+Finding landlock() {
+  const long version =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (version > 0) {
+    return {Verdict::good, "landlock", "version " + std::to_string(version)};
+  }
+  return {Verdict::reduced, "landlock",
+          std::string(std::strerror(errno)) + ": file access of workers cannot be confined"};
+}
+
+// The limits of workers' memory: a cgroup's where we may make one.
+Finding cgroups() {
+  const char* remedy = "; limits.memory is set as RLIMIT_AS instead";
+  const auto unified = base::read_file("/sys/fs/cgroup/cgroup.controllers");
+  if (unified) {
+    std::string controllers = *unified;
+    while (!controllers.empty() && controllers.back() == '\n') controllers.pop_back();
+    const bool writable = ::access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
+    if (controllers.find("memory") == std::string::npos) {
+      return {Verdict::reduced, "cgroups",
+              "v2 without the memory controller (" + controllers + ")" + remedy};
+    }
+    return {
+        writable ? Verdict::good : Verdict::reduced, "cgroups",
+        "v2, controllers " + controllers + (writable ? "" : std::string("; not ours") + remedy)};
+  }
+  const bool memory = ::access("/sys/fs/cgroup/memory", W_OK) == 0;
+  const bool pids = ::access("/sys/fs/cgroup/pids", W_OK) == 0;
+  if (memory) {
+    return {Verdict::good, "cgroups", std::string("v1, memory") + (pids ? " and pids" : "")};
+  }
+  return {Verdict::reduced, "cgroups", std::string("none that we may write to") + remedy};
+}
+
+Finding descriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const std::string figures =
+      std::to_string(limit.rlim_cur) + ", at most " + std::to_string(limit.rlim_max);
+  if (limit.rlim_max >= 4096) return {Verdict::good, "descriptors", figures};
+  return {Verdict::reduced, "descriptors",
+          figures + ": enough for about " + std::to_string(limit.rlim_max / 8) +
+              " workers; raise it with `ulimit -Hn` as root"};
+}
+
+Finding processes() {
+  auto text = base::read_file("/proc/sys/kernel/pid_max");
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NPROC, &limit);
+  std::string figures = "pid_max " + (text ? text->substr(0, text->find('\n')) : "unknown");
+  if (limit.rlim_cur != RLIM_INFINITY) {
+    figures += ", this user may have " + std::to_string(limit.rlim_cur);
+  }
+  return {Verdict::good, "processes", figures};
+}
+
+Finding ptrace_scope() {
+  auto text = base::read_file("/proc/sys/kernel/yama/ptrace_scope");
+  if (!text) return {Verdict::good, "yama", "absent: a debugger may attach to any of your workers"};
+  const std::string scope = text->substr(0, 1);
+  if (scope == "0")
+    return {Verdict::good, "yama", "0: a debugger may attach to any of your workers"};
+  return {
+      Verdict::reduced, "yama",
+      scope + ": a debugger attaches to a worker only as root (sysctl kernel.yama.ptrace_scope)"};
+}
+
+Finding containment() {
+  return {Verdict::reduced, "containment",
+          "after a SIGKILL of the keeper, descendants that a plain program has detached live on"};
+}
+
+}  // namespace
+
+Outcome doctor() {
+  const std::vector<Finding> findings{kernel(),      pidfd(),       futex_waitv(),  membarrier(),
+                                      sealing(),     close_range(), landlock(),     cgroups(),
+                                      descriptors(), processes(),   ptrace_scope(), containment()};
+  Table table({{"", Table::Align::left}, {"what"}, {"found"}});
+  bool can_run = true;
+  for (const auto& finding : findings) {
+    switch (finding.verdict) {
+      case Verdict::good:
+        table.add({{"ok", Colour::green}, {finding.subject}, {finding.what}});
+        break;
+      case Verdict::reduced:
+        table.add({{"less", Colour::yellow}, {finding.subject}, {finding.what}});
+        break;
+      case Verdict::missing:
+        can_run = false;
+        table.add({{"no", Colour::red}, {finding.subject}, {finding.what}});
+        break;
+    }
+  }
+  std::fputs(table.render(colours_wanted(STDOUT_FILENO)).c_str(), stdout);
+  return can_run ? Outcome::done : Outcome::failed;
+}
+
+}  // namespace bulkhead::cli

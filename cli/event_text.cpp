@@ -1,0 +1,118 @@
+#include "cli/event_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include "base/clock.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using nlohmann::json;
+
+// "12:03:07.412", local time.
+std::string wall_clock(std::int64_t realtime_ns) {
+  const std::time_t seconds = realtime_ns / 1'000'000'000;
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%02d:%02d:%02d.%03d", local.tm_hour, local.tm_min,
+                local.tm_sec, static_cast<int>(realtime_ns % 1'000'000'000 / 1'000'000));
+  return text.data();
+}
+
+std::int64_t number(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+std::string string(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::string pid_text(const json& event) { return "pid " + std::to_string(number(event, "pid")); }
+
+// "text" of an event: why, in the supervisor's words.
+std::string because(const json& event) {
+  const std::string text = string(event, "text");
+  return text.empty() ? "" : ": " + text;
+}
+
+}  // namespace
+
+std::string exit_text(const json& exit) {
+  if (!exit.is_object()) return "";
+  const std::string kind = string(exit, "kind");
+  const std::string signal = string(exit, "signal");
+  if (kind == "exit") return "exit code " + std::to_string(number(exit, "code"));
+  if (kind == "oom") return signal + " (out of memory)";
+  if (kind == "watchdog") return signal + " (watchdog)";
+  if (kind == "exec_failed") return "failure to start (" + string(exit, "error") + ")";
+  return signal;
+}
+
+std::string EventText::line(const json& event) {
+  const std::string name = string(event, "name");
+  expect_name(name);
+  const auto [text, colour] = words_for(event);
+  return painted(wall_clock(number(event, "t_ns") + offset_ns_), Colour::dim, colours_) + "  " +
+         name + std::string(width_ - name.size(), ' ') + "  " + painted(text, colour, colours_);
+}
+
+EventText::Words EventText::words_for(const json& event) {
+  const std::string type = string(event, "type");
+  if (type == "worker.starting") return {"starting", Colour::dim};
+  if (type == "worker.ready") return ready(event);
+  if (type == "worker.exited") return exited(event);
+  if (type == "worker.backoff") {
+    const auto wait = number(event, "until_ns") - number(event, "t_ns");
+    return {
+        "starts again in " + span_text(std::chrono::nanoseconds(std::max<std::int64_t>(wait, 0))),
+        Colour::yellow};
+  }
+  if (type == "worker.stopping") return {"stopping, " + pid_text(event), Colour::dim};
+  if (type == "worker.stopped") return {"stopped", Colour::dim};
+  if (type == "worker.failed") {
+    const std::string cause = exit_text(event.value("exit", json()));
+    return {"failed" + (cause.empty() ? "" : " after " + cause) + because(event), Colour::red};
+  }
+  if (type == "worker.quarantined") return {"quarantined" + because(event), Colour::red};
+  if (type == "brain.recovered") {
+    return {"supervisor recovered, " + pid_text(event) + ", in " +
+                span_text(std::chrono::microseconds(number(event, "took_us"))),
+            Colour::yellow};
+  }
+  return {type + because(event), Colour::plain};
+}
+
+EventText::Words EventText::ready(const json& event) {
+  std::string text = "ready, " + pid_text(event);
+  const auto death = deaths_.find(string(event, "name"));
+  if (death != deaths_.end()) {
+    const std::chrono::nanoseconds took(number(event, "t_ns") - death->second.t_ns);
+    text += ", " + span_text(took) + " after its death by " + death->second.cause;
+    deaths_.erase(death);
+  }
+  return {text, Colour::green};
+}
+
+EventText::Words EventText::exited(const json& event) {
+  const json exit = event.value("exit", json());
+  const std::string cause = exit_text(exit);
+  deaths_[string(event, "name")] = {number(event, "t_ns"), cause};
+  const bool well = string(exit, "kind") == "exit" && number(exit, "code") == 0;
+  return {(well ? "done, " : "died, ") + pid_text(event) + ", " + cause + because(event),
+          well ? Colour::plain : Colour::red};
+}
+
+std::int64_t realtime_minus_monotonic_ns() {
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME, &wall);
+  return wall.tv_sec * std::int64_t{1'000'000'000} + wall.tv_nsec -
+         static_cast<std::int64_t>(base::monotonic_ns());
+}
+
+}  // namespace bulkhead::cli

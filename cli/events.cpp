@@ -1,0 +1,116 @@
+// `events`, and the viewer that shows them under `run`: the supervisor starts this same command, with
+// the terminal as its stdout, so that a stopped terminal stalls nobody else.
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/event_text.hpp"
+#include "cli/system.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using nlohmann::json;
+using Format = EventsOptions::Format;
+
+// False when nobody reads our output any more.
+bool print_line(std::string line) {
+  line += '\n';
+  return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+         std::fflush(stdout) == 0;
+}
+
+// As somebody would type it in this directory.
+std::string typed(const std::string& path) {
+  std::error_code error;
+  const auto relative = std::filesystem::proximate(path, error);
+  if (error || relative.string().starts_with("..")) return path;
+  return relative.string();
+}
+
+// How to see status, how to kill something, where the logs are.
+bool print_hints(Connection& system, const json& status, bool colours) {
+  const std::string program = typed(program_path()) + " --name " + system.system().name;
+  std::string victim = "NAME", directory;
+  if (const auto workers = status.find("workers"); workers != status.end()) {
+    if (!workers->empty()) victim = workers->front().value("name", victim);
+  }
+  const auto logs = system.request("logs", {{"name", victim}}, Deadline::in(answer_timeout));
+  if (logs && logs->contains("files") && !(*logs)["files"].empty()) {
+    const std::string path = (*logs)["files"].front().value("path", "");
+    directory = std::filesystem::path(path).parent_path().string();
+  }
+  const auto hint = [&](const char* what, const std::string& command) {
+    return print_line(painted(what, Colour::dim, colours) +
+                      painted(command, Colour::bold, colours));
+  };
+  return hint("see what runs:         ", program + " status") &&
+         hint("kill something:        ", program + " kill " + victim) &&
+         hint("what the workers say:  ",
+              program + " logs " + victim + " -f" +
+                  (directory.empty() ? "" : "   (in " + directory + ")"));
+}
+
+class Printer {
+ public:
+  Printer(Format format, bool colours)
+      : format_(format), text_(realtime_minus_monotonic_ns(), colours) {}
+
+  EventText& text() noexcept { return text_; }
+
+  bool print(const json& event) {
+    if (format_ == Format::json) return print_line(event.dump());
+    return print_line(text_.line(event));
+  }
+
+ private:
+  Format format_;
+  EventText text_;
+};
+
+Result<void> print_past(Connection& system, std::uint64_t since, Printer& printer) {
+  for (;;) {
+    auto page = system.request("events", {{"since", since}, {"follow", false}},
+                               Deadline::in(answer_timeout));
+    if (!page) return page.error();
+    const auto& events = (*page)["events"];
+    for (const auto& event : events) {
+      if (!printer.print(event)) return {};
+    }
+    if (events.empty()) return {};
+    since = (*page)["next"].get<std::uint64_t>();
+  }
+}
+
+}  // namespace
+
+Outcome events(const SystemChoice& choice, const EventsOptions& options) {
+  auto system = reach(choice);
+  if (!system) return complain(system.error());
+  const bool colours = colours_wanted(STDOUT_FILENO);
+  Printer printer(options.format, colours);
+  if (options.format != Format::json) {
+    auto status = system->request("status", {{"all", false}}, Deadline::in(answer_timeout));
+    if (!status) return complain(status.error());
+    for (const auto& worker : (*status)["workers"]) {
+      printer.text().expect_name(worker.value("name", ""));
+    }
+    if (options.format == Format::terminal && !print_hints(*system, *status, colours)) {
+      return Outcome::failed;
+    }
+  }
+  const std::uint64_t since = options.since.value_or(1);
+  const auto ended =
+      options.follow ? system->follow_events(since, [&](const json& e) { return printer.print(e); })
+                     : print_past(*system, since, printer);
+  // The viewer goes with its system: that is no error to tell a person about.
+  if (!ended && options.format == Format::terminal && ended.error().is(Errc::no_system)) {
+    return Outcome::done;
+  }
+  return ended ? Outcome::done : complain(ended.error());
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,25 @@
+// How a command ends: the exit codes, and the one line on stderr that goes with a failure. Used by
+// every command.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <string_view>
+
+namespace bulkhead::cli {
+
+enum class Outcome : int {
+  done = 0,
+  failed = 1,
+  usage = 2,
+  no_system = 69,      // EX_UNAVAILABLE
+  not_permitted = 77,  // EX_NOPERM
+  bad_config = 78,     // EX_CONFIG
+};
+
+Outcome outcome_of(const Error&) noexcept;
+
+// Prints "bulkhead: SENTENCE" as one line, whatever the sentence holds, and returns the outcome.
+Outcome complain(Outcome, std::string_view sentence);
+Outcome complain(const Error&);
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,116 @@
+#include "cli/terminal.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace bulkhead::cli {
+namespace {
+
+const char* escape_of(Colour colour) noexcept {
+  switch (colour) {
+    case Colour::plain: return "";
+    case Colour::red: return "\033[31m";
+    case Colour::green: return "\033[32m";
+    case Colour::yellow: return "\033[33m";
+    case Colour::dim: return "\033[2m";
+    case Colour::bold: return "\033[1m";
+  }
+  return "";
+}
+
+// Continuation bytes of UTF-8 take no place on the screen.
+std::size_t width_of(std::string_view text) noexcept {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  }));
+}
+
+std::string with_unit(double value, const char* unit) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), value < 10 ? "%.1f %s" : "%.0f %s", value, unit);
+  return text.data();
+}
+
+std::string two_units(std::int64_t large, const char* large_unit, std::int64_t small,
+                      const char* small_unit) {
+  return std::to_string(large) + large_unit + " " + std::to_string(small) + small_unit;
+}
+
+}  // namespace
+
+bool colours_wanted(int fd) {
+  const char* refused = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(fd) == 1 && (refused == nullptr || *refused == '\0') &&
+         (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
+}
+
+std::string painted(std::string_view text, Colour colour, bool colours) {
+  if (!colours || colour == Colour::plain) return std::string(text);
+  return escape_of(colour) + std::string(text) + "\033[0m";
+}
+
+std::string span_text(std::chrono::nanoseconds span) {
+  const auto ns = span.count();
+  const auto value = static_cast<double>(ns);
+  if (ns < 1'000) return std::to_string(ns) + " ns";
+  if (ns < 1'000'000) return with_unit(value / 1e3, "us");
+  if (ns < 1'000'000'000) return with_unit(value / 1e6, "ms");
+  if (ns < 60'000'000'000) return with_unit(value / 1e9, "s");
+  const std::int64_t seconds = ns / 1'000'000'000;
+  if (seconds < 3'600) return two_units(seconds / 60, "m", seconds % 60, "s");
+  if (seconds < 86'400) return two_units(seconds / 3'600, "h", seconds / 60 % 60, "m");
+  return two_units(seconds / 86'400, "d", seconds / 3'600 % 24, "h");
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> units{"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < units.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  if (unit == 0) return std::to_string(bytes) + " B";
+  return with_unit(value, units[unit]);
+}
+
+std::string signal_text(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
+}
+
+std::string Table::render(bool colours) const {
+  std::vector<std::size_t> widths;
+  for (std::size_t column = 0; column < columns_.size(); ++column) {
+    std::size_t width = width_of(columns_[column].title);
+    for (const auto& row : rows_) width = std::max(width, width_of(row[column].text));
+    widths.push_back(width);
+  }
+  std::string out;
+  const auto line = [&](const std::vector<Cell>& row) {
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      const bool last = column + 1 == row.size();
+      const bool right = columns_[column].align == Align::right;
+      const std::string pad(widths[column] - width_of(row[column].text), ' ');
+      if (right) out += pad;
+      out += painted(row[column].text, row[column].colour, colours);
+      if (!right && !last) out += pad;
+      if (!last) out += "  ";
+    }
+    out += '\n';
+  };
+  std::vector<Cell> titles;
+  for (const auto& column : columns_) titles.push_back({column.title, Colour::dim});
+  line(titles);
+  for (const auto& row : rows_) line(row);
+  return out;
+}
+
+}  // namespace bulkhead::cli
