@@ -101,15 +101,20 @@ std::optional<Deadline> SocketEndpoint::settling_until() const noexcept {
   return in_ ? in_->settled_at : std::nullopt;
 }
 
+// A peer that may come again closes the link by its goodbye until a newer connection opens it again;
+// its silence says nothing.
 void SocketEndpoint::end_connection(bool said_goodbye) noexcept {
   in_.reset();
-  if (spec_.peer_life == PeerLife::replaced) return;
   bool closed = said_goodbye;
   {
     const std::lock_guard links(links_);
     if (!arrived_.empty()) return;
     closed = closed || peer_closed_;
+    peer_closed_ = closed;
+    // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
+    version_.fetch_add(1, std::memory_order_release);
   }
+  if (spec_.peer_life == PeerLife::replaced) return;
   // sync socket.verdict: release; pairs with both threads' checks; publishes nothing but the word
   verdict_.store(closed ? Verdict::closed : Verdict::died, std::memory_order_release);
 }
