@@ -85,7 +85,7 @@ Error error_from(const Json& answer) {
   }
 }
 
-Result<Incoming> read_message(const Json& body) {
+Result<ControlMessage> read_message(const Json& body) {
   const auto foul = [](const char* what) {
     return make_error(Errc::protocol_violation, std::string("control message: ") + what);
   };
@@ -93,7 +93,7 @@ Result<Incoming> read_message(const Json& body) {
   const auto version = body.find("jsonrpc");
   if (version == body.end() || *version != "2.0") return foul("jsonrpc is not \"2.0\"");
 
-  Incoming message{};
+  ControlMessage message{};
   const auto id = body.find("id");
   if (id != body.end()) {
     if (!id->is_number_unsigned()) return foul("id is not an unsigned number");
@@ -101,7 +101,8 @@ Result<Incoming> read_message(const Json& body) {
   }
   if (const auto method = body.find("method"); method != body.end()) {
     if (!method->is_string()) return foul("method is not a string");
-    message.kind = id == body.end() ? Incoming::Kind::notification : Incoming::Kind::request;
+    message.kind =
+        id == body.end() ? ControlMessage::Kind::notification : ControlMessage::Kind::request;
     message.method = method->get_ref<const std::string&>();
     const auto params = body.find("params");
     message.content = params == body.end() ? &empty_object() : &*params;
@@ -111,7 +112,7 @@ Result<Incoming> read_message(const Json& body) {
   if (id == body.end()) return foul("neither method nor id");
   const auto value = body.find("result"), error = body.find("error");
   if ((value == body.end()) == (error == body.end())) return foul("not one of result and error");
-  message.kind = error == body.end() ? Incoming::Kind::result : Incoming::Kind::error;
+  message.kind = error == body.end() ? ControlMessage::Kind::result : ControlMessage::Kind::error;
   message.content = error == body.end() ? &*value : &*error;
   return message;
 }

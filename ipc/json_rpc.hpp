@@ -24,7 +24,7 @@ using Json = nlohmann::json;
 [[nodiscard]] Error error_from(const Json&);
 
 // What a received message is. References its body, which must outlive it.
-struct Incoming {
+struct ControlMessage {
   enum class Kind : std::uint8_t { request, notification, result, error };
   Kind kind;
   std::uint64_t id = 0;           // 0 for a notification
@@ -34,7 +34,7 @@ struct Incoming {
   bool is_answer() const noexcept { return kind == Kind::result || kind == Kind::error; }
 };
 // Errors: protocol_violation for anything that is not a JSON-RPC 2.0 message with an unsigned id.
-[[nodiscard]] Result<Incoming> read_message(const Json& body);
+[[nodiscard]] Result<ControlMessage> read_message(const Json& body);
 
 // Reads the fields of one object. The first wrong field stops the reading, and finish() tells of
 // it: "control message link.peer: field epoch is missing" (protocol_violation).

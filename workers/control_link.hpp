@@ -92,7 +92,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
 
   // All under mutex_:
   void take(ipc::Packet);
-  void take_call(ipc::Packet&, const ipc::Incoming&);
+  void take_call(ipc::Packet&, const ipc::ControlMessage&);
   void take_answer(ipc::Packet, std::uint64_t id, std::optional<Error>);
   void take_hello(ipc::Packet&, const std::optional<Error>&);
   void link_opened(ipc::Packet&, const ipc::Json& params);

@@ -20,15 +20,15 @@ void ControlLink::take(ipc::Packet packet) {
   if (!incoming) return complain(incoming.error());
   if (!incoming->is_answer()) return take_call(packet, *incoming);
   std::optional<Error> error;
-  if (incoming->kind == ipc::Incoming::Kind::error) error = ipc::error_from(packet.body);
+  if (incoming->kind == ipc::ControlMessage::Kind::error) error = ipc::error_from(packet.body);
   take_answer(std::move(packet), incoming->id, std::move(error));
 }
 
-void ControlLink::take_call(ipc::Packet& packet, const ipc::Incoming& call) {
+void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call) {
   if (call.method == ipc::method::link_open) return link_opened(packet, *call.content);
   if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
   if (call.method == ipc::method::stop) return raise_stop();
-  const bool wants_answer = call.kind == ipc::Incoming::Kind::request;
+  const bool wants_answer = call.kind == ipc::ControlMessage::Kind::request;
   if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
   if (wants_answer) {
     send(ipc::error_answer(call.id, make_error(Errc::method_not_found, std::string(call.method))));

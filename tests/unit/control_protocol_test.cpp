@@ -48,23 +48,23 @@ void expect_every_field_checked(const T& message, const std::vector<std::string>
 TEST(JsonRpc, tells_requests_notifications_results_and_errors_apart) {
   const Json asked = over_text(request(7, method::link_open, {{"pair", "p"}}));
   auto message = read_message(asked).value();
-  EXPECT_EQ(message.kind, Incoming::Kind::request);
+  EXPECT_EQ(message.kind, ControlMessage::Kind::request);
   EXPECT_EQ(message.id, 7u);
   EXPECT_EQ(message.method, "link.open");
   EXPECT_EQ((*message.content)["pair"], "p");
 
   const Json told = over_text(notification(method::ready, Json::object()));
-  EXPECT_EQ(read_message(told).value().kind, Incoming::Kind::notification);
+  EXPECT_EQ(read_message(told).value().kind, ControlMessage::Kind::notification);
 
   const Json answered = over_text(result(7, nullptr));
   message = read_message(answered).value();
-  EXPECT_EQ(message.kind, Incoming::Kind::result);
+  EXPECT_EQ(message.kind, ControlMessage::Kind::result);
   EXPECT_TRUE(message.is_answer());
   EXPECT_TRUE(message.content->is_null());
 
   const Json failed = over_text(error_answer(7, make_error(Errc::not_found, "worker x")));
   message = read_message(failed).value();
-  EXPECT_EQ(message.kind, Incoming::Kind::error);
+  EXPECT_EQ(message.kind, ControlMessage::Kind::error);
   EXPECT_EQ(message.id, 7u);
 }
 
