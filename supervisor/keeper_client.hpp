@@ -32,7 +32,9 @@ class KeeperClient {
   // all descriptors of the process close-on-exec. Call it first in main.
   static Result<KeeperClient> adopt(int keeper_page_fd, int socket_fd);
 
-  int fd() const noexcept { return socket_.get(); }  // readable when the bell rang
+  int fd() const noexcept {
+    return bell_.get();
+  }  // readable when the bell rang; may ring for nothing
 
   // The keeper holds a duplicate from now on, under `tag`, in place of an earlier one of the same
   // tag; `fd` stays the caller's. Every later brain inherits it. Errors: out_of_budget (table or
@@ -72,6 +74,7 @@ class KeeperClient {
  private:
   KeeperClient() = default;
   const keeper_layout::Header& header() const noexcept;
+  Result<void> make_bell();
   void inherit_store();
   Result<void> ask(keeper_layout::Request&, int fd);
   Result<keeper_layout::Reply> await_answer(std::uint32_t sequence);
@@ -84,9 +87,13 @@ class KeeperClient {
 
   base::MappedRegion page_;
   base::UniqueFd socket_;
+  base::UniqueFd
+      swallowed_bell_;   // an eventfd for bells that were read while waiting for an answer
+  base::UniqueFd bell_;  // an epoll of both
   std::map<std::string, Inherited, std::less<>> inherited_;
   std::uint32_t next_sequence_ = 1;
   std::uint64_t next_exit_ = 0;
+  std::uint64_t settled_ = 0;       // carried out and saved
   std::uint64_t acknowledged_ = 0;  // told to the keeper
 };
 

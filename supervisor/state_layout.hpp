@@ -113,6 +113,7 @@ struct Layout {
 static_assert(offsetof(Layout, claims) == 4096);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
+inline constexpr std::int32_t ended_pid = -1;  // in a claim: the exit of that generation was read
 constexpr std::uint64_t claim_word(std::uint32_t generation, std::int32_t pid) noexcept {
   return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(pid);
 }

@@ -22,7 +22,7 @@ inline constexpr Slot first_internal_slot = state_layout::worker_slots;
 
 struct Claim {
   Generation generation = 0;  // 0: the slot was never started
-  std::int32_t pid = 0;       // 0: intended, but no process has claimed it
+  std::int32_t pid = 0;       // 0: intended, but no process has claimed it; -1: has ended
   bool operator==(const Claim&) const = default;
 };
 
@@ -46,6 +46,9 @@ class StateRegion {
   // {g, *} -> {g+1, 0}; returns g+1. Killed after it: a new brain bumps again, and a child that had
   // not claimed yet loses. Never call it while {g, pid} may live, or its exit will have no slot.
   Generation bump(Slot) noexcept;
+  // {g, pid} -> {g, ended}: the exit of g is being carried out, and nobody may take pid for it any
+  // more. Killed after it: the exit entry is still there, and the successor carries it out.
+  void end(Slot, Generation) noexcept;
   ClaimTicket ticket(Slot, Generation) noexcept;
   std::atomic<std::uint64_t>* failure_word(Slot) noexcept;  // for SpawnPlan::failure_sink
   std::optional<base::ExecFailure> exec_failure(Slot, Generation) const noexcept;
