@@ -138,7 +138,7 @@ void Reconciler::say_finished_if_so() {
   const bool over =
       !state_.stopping && index.count(Fact::active) == 0 && index.count(Fact::disabled) == 0;
   if (state_.finished || !(down || over)) return;
-  state_.finished = true;
+  state_.finished = state_.stopping = true;  // the last word: nothing starts any more
   const bool bad_end = down ? index.count(Fact::given_up) > 0
                             : index.count(Fact::failed) + index.count(Fact::waiting) > 0;
   actions_.push_back(Finished{bad_end ? 1 : state_.exit_code});

@@ -1,0 +1,269 @@
+// Random events against the core, with a small model of the processes that its actions make: what
+// must hold after every step whatever happens. The seed is printed with each failure.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "tests/support/core_story.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The world around the core: carries actions out on imaginary processes and checks the rules.
+class World {
+ public:
+  World(Plan plan, std::uint64_t seed)
+      : plan_(std::move(plan)), state_(initial_state(plan_, seed)), random_(seed) {
+    processes_.resize(plan_.instances.size());
+  }
+
+  void tell(const Event& event) {
+    const std::vector<Action> actions = step(plan_, state_, event, now_);
+    ASSERT_LE(actions.size(), 8 * plan_.instances.size() + 8);
+    for (const Action& action : actions) {
+      log_.push_back(bulkhead::testing::to_line(plan_, action));
+      std::visit([this](const auto& what) { carry_out(what); }, action);
+    }
+    check();
+  }
+
+  void random_event() {
+    const auto slot = static_cast<Slot>(random_() % plan_.instances.size());
+    Process& process = processes_[slot];
+    const auto generation =
+        static_cast<Generation>(random_() % 8 == 0 ? process.generation - 1 : process.generation);
+    switch (random_() % 16) {
+      case 0: return tell(WantUp{slot});
+      case 1: return tell(WantDown{slot});
+      case 2: return tell(WantRestart{slot});
+      case 3: return tell(WatchdogExpired{slot, generation});
+      case 4:
+      case 5:
+      case 6: return tell(BecameReady{slot, generation});
+      case 7:
+      case 8: return pass(std::chrono::milliseconds(random_() % 3000));
+      default: return advance(slot);
+    }
+  }
+
+  // What the world does by itself with this slot's process: make it or let it die.
+  void advance(Slot slot) {
+    Process& process = processes_[slot];
+    if (process.spawning) {
+      process.spawning = false;
+      if (random_() % 20 == 0) return tell(ExecFailed{slot, process.generation, 2});
+      process.alive = true;
+      return tell(Started{slot, process.generation, static_cast<std::int32_t>(1000 + slot)});
+    }
+    if (process.alive && random_() % 3 == 0) die(slot);
+  }
+
+  void die(Slot slot) {
+    Process& process = processes_[slot];
+    process.alive = process.kill_due = false;
+    process.stop_sent = false;
+    process.unswept = true;
+    constexpr int codes[] = {0, 0, 1, 3, 78};
+    const bool by_signal = random_() % 2 == 0;
+    tell(Exited{slot, process.generation, by_signal ? ExitKind::signal : ExitKind::exit,
+                by_signal ? 9 : codes[random_() % 5]});
+  }
+
+  void pass(std::chrono::milliseconds time) {
+    const TimeNs end = now_ + static_cast<TimeNs>(std::chrono::nanoseconds(time).count());
+    std::size_t ticks_now = 0;
+    while (next_due(state_) <= end) {
+      ticks_now = next_due(state_) > now_ ? 0 : ticks_now + 1;
+      ASSERT_LE(ticks_now, plan_.instances.size()) << "a timer that fires for ever";
+      now_ = std::max(now_, next_due(state_));
+      tell(Tick{});
+    }
+    now_ = end;
+  }
+
+  void end() {
+    tell(Shutdown{random_() % 2 == 0});
+    for (int round = 0; round < 10'000 && !finished_; ++round) {
+      advance(static_cast<Slot>(static_cast<std::size_t>(round) % plan_.instances.size()));
+      if (round % 7 == 0) pass(100ms);
+    }
+    EXPECT_TRUE(finished_);
+    for (Slot slot = 0; slot < processes_.size(); ++slot) expect_gone(slot);
+  }
+
+  const std::vector<std::string>& log() const { return log_; }
+
+ private:
+  struct Process {
+    Generation generation = 0;
+    bool spawning = false, alive = false, unswept = false, stop_sent = false, kill_due = false;
+    TimeNs patience_ends = 0;
+  };
+
+  void carry_out(const Spawn& action) {
+    Process& process = processes_[action.slot];
+    EXPECT_FALSE(process.alive || process.spawning) << "two processes in one slot";
+    EXPECT_FALSE(process.unswept) << "spawned over what its predecessor left behind";
+    EXPECT_FALSE(state_.stopping) << "spawned on the way down";
+    EXPECT_GT(action.generation, process.generation);
+    process.spawning = true;
+    process.generation = action.generation;
+  }
+  void carry_out(const SendStop& action) {
+    Process& process = processes_[action.slot];
+    EXPECT_TRUE(process.alive) << "asked nobody to stop";
+    EXPECT_FALSE(process.stop_sent) << "asked twice";
+    process.stop_sent = process.kill_due = true;
+    process.patience_ends =
+        now_ + static_cast<TimeNs>(plan_.instances[action.slot].stop.timeout.count());
+  }
+  void carry_out(const KillTree& action) {
+    EXPECT_TRUE(processes_[action.slot].alive) << "killed nobody";
+    processes_[action.slot].kill_due = false;
+  }
+  void carry_out(const SweepTree& action) {
+    EXPECT_FALSE(processes_[action.slot].alive);
+    processes_[action.slot].unswept = false;
+  }
+  void carry_out(const Announce& action) { EXPECT_LT(action.slot, processes_.size()); }
+  void carry_out(const Finished&) {
+    EXPECT_FALSE(finished_) << "finished twice";
+    finished_ = true;
+    for (Slot slot = 0; slot < processes_.size(); ++slot) expect_gone(slot);
+  }
+
+  // Only what SIGKILL has not ended in half a minute may be left.
+  void expect_gone(Slot slot) const {
+    const Process& process = processes_[slot];
+    const InstanceState& instance = state_.instances[slot];
+    EXPECT_FALSE(process.spawning || process.unswept);
+    EXPECT_TRUE(!process.alive ||
+                (instance.status == InstanceStatus::unkillable && instance.due == time_never));
+  }
+
+  void check() {
+    std::uint32_t starting = 0;
+    for (Slot slot = 0; slot < processes_.size(); ++slot) {
+      const Process& process = processes_[slot];
+      const InstanceState& instance = state_.instances[slot];
+      EXPECT_EQ(instance.pid != 0, process.alive) << plan_.instances[slot].name;
+      EXPECT_FALSE(process.kill_due && now_ > process.patience_ends) << "a stop without its kill";
+      EXPECT_FALSE(process.alive && instance.desired == Desired::down &&
+                   (instance.status == InstanceStatus::ready ||
+                    instance.status == InstanceStatus::starting));
+      if (instance.status == InstanceStatus::starting && !instance.recovering) ++starting;
+      EXPECT_FALSE(reason(plan_, state_, slot, now_).empty());
+    }
+    EXPECT_LE(starting, plan_.max_parallel_starts);
+    check_index();
+  }
+
+  // The counts that the core keeps up to date are those of a count from scratch.
+  void check_index() {
+    CoreIndex fresh;
+    fresh.rebuild(plan_, state_.instances);
+    for (std::size_t fact = 0; fact < fact_count; ++fact) {
+      EXPECT_EQ(state_.index.count(Fact(fact)), fresh.count(Fact(fact))) << "fact " << fact;
+    }
+    EXPECT_EQ(next_due(state_), fresh.due().next_due());
+  }
+
+  Plan plan_;
+  State state_;
+  std::mt19937_64 random_;
+  TimeNs now_ = 1'000'000'000;
+  std::vector<Process> processes_;
+  std::vector<std::string> log_;
+  bool finished_ = false;
+};
+
+WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
+  WorkerConfig config =
+      bulkhead::testing::worker(name, static_cast<std::uint32_t>(1 + random() % 3));
+  config.kind = random() % 4 == 0 ? WorkerKind::oneshot : WorkerKind::service;
+  config.ready.type = random() % 2 == 0 ? ReadyType::exec : ReadyType::notify;
+  config.ready.timeout = 3s;
+  config.restart.policy = static_cast<RestartPolicy>(random() % 3);
+  config.restart.backoff = {.initial = std::chrono::milliseconds(random() % 3 * 100),
+                            .max = 2s,
+                            .factor = 2,
+                            .jitter = 0.2,
+                            .reset_after = 1s};
+  config.restart.limit->count = static_cast<std::uint32_t>(random() % 5);
+  config.restart.limit->then = random() % 8 == 0 ? LimitThen::exit : LimitThen(random() % 2);
+  if (random() % 4 == 0) config.restart.limit.reset();
+  config.stop.timeout = std::chrono::milliseconds(random() % 3 * 500);
+  return config;
+}
+
+Plan random_plan(std::mt19937_64& random) {
+  SystemConfig config;
+  const std::size_t workers = 1 + random() % 5;
+  for (std::size_t index = 0; index < workers; ++index) {
+    WorkerConfig worker = random_worker("w" + std::to_string(index), random);
+    for (std::size_t other = 0; other < index; ++other) {
+      if (random() % 3 != 0) continue;
+      worker.depends_on["w" + std::to_string(other)] = static_cast<DependsOn>(random() % 3);
+    }
+    config.workers.push_back(std::move(worker));
+  }
+  config.max_parallel_starts = static_cast<std::uint32_t>(1 + random() % 3);
+  return make_plan(config);
+}
+
+std::vector<std::string> live_through(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  World world(random_plan(random), seed);
+  world.tell(Tick{});
+  for (int event = 0; event < 300; ++event) world.random_event();
+  world.end();
+  return world.log();
+}
+
+// BULKHEAD_TEST_SEED repeats a run that has failed.
+std::uint64_t choose_seed() {
+  const char* wanted = std::getenv("BULKHEAD_TEST_SEED");
+  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : std::random_device{}();
+}
+
+TEST(CoreProperty, holds_its_rules_through_any_sequence_of_events) {
+  const std::uint64_t first = choose_seed();
+  for (std::uint64_t seed = first; seed < first + 300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    live_through(seed);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(CoreProperty, decides_the_same_again_from_the_same_seed) {
+  const std::uint64_t seed = choose_seed();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  EXPECT_EQ(live_through(seed), live_through(seed));
+}
+
+// A death among thousands must not make the core look at the others: the time is not asserted, the
+// actions are, and the suite's time limit is the guard.
+TEST(CoreProperty, handles_the_largest_system) {
+  WorkerConfig echo = bulkhead::testing::worker("echo", 4096);
+  echo.depends_on["store"] = DependsOn::ready;
+  echo.ready.type = ReadyType::exec;
+  echo.restart.backoff.initial = 0ms;
+  echo.restart.limit.reset();
+  bulkhead::testing::CoreStory story({bulkhead::testing::worker("store", 4096), echo}, 8192);
+  EXPECT_EQ(story.begin().size(), 4096U);
+  for (Slot slot = 0; slot < 4096; ++slot) story.bring_up(slot);
+  for (Slot slot = 4096; slot < 8192; ++slot) story.started(slot);
+  EXPECT_EQ(story.state.index.count(Fact::ready), 8192U);
+  for (Slot round = 0; round < 20'000; ++round) {
+    const Slot slot = 4096 + round % 4096;
+    ASSERT_EQ(story.is_killed(slot).size(), 2U);
+    story.started(slot);
+  }
+  EXPECT_EQ(story.tell(Shutdown{false}).size(), 4096U);
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor
