@@ -20,8 +20,24 @@ class World {
     processes_.resize(plan_.instances.size());
   }
 
-  void tell(const Event& event) {
-    const std::vector<Action> actions = step(plan_, state_, event, now_);
+  void tell(const Event& event) { carry_out_all(step(plan_, state_, event, now_)); }
+
+  // The brain dies between any two steps; what it was about to spawn exists already or never will.
+  void brain_dies() {
+    std::vector<Living> living(processes_.size());
+    for (Slot slot = 0; slot < processes_.size(); ++slot) {
+      Process& process = processes_[slot];
+      process.stop_sent = false;
+      if (process.spawning) process.alive = random_() % 2 == 0;
+      process.spawning = false;
+      if (process.alive)
+        living[slot] = {process.generation, static_cast<std::int32_t>(1000 + slot)};
+    }
+    state_.index = {};
+    carry_out_all(resume(plan_, state_, living, now_));
+  }
+
+  void carry_out_all(const std::vector<Action>& actions) {
     ASSERT_LE(actions.size(), 8 * plan_.instances.size() + 8);
     for (const Action& action : actions) {
       log_.push_back(bulkhead::testing::to_line(plan_, action));
@@ -44,7 +60,9 @@ class World {
       case 5:
       case 6: return tell(BecameReady{slot, generation});
       case 7:
-      case 8: return pass(std::chrono::milliseconds(random_() % 3000));
+      case 8:
+        return random_() % 4 == 0 ? brain_dies()
+                                  : pass(std::chrono::milliseconds(random_() % 3000));
       default: return advance(slot);
     }
   }
