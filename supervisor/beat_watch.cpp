@@ -1,0 +1,73 @@
+// relaxed: all loads here; a beat is a counter that carries no other data with it.
+#include "supervisor/beat_watch.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "ipc/worker_pages.hpp"
+
+namespace bulkhead::supervisor {
+
+BeatWatch::~BeatWatch() {
+  while (!watched_.empty()) forget(watched_.begin()->first);
+}
+
+Result<void> BeatWatch::watch(Slot slot, Generation generation, int page, TimeNs timeout,
+                              TimeNs now) {
+  forget(slot);
+  struct stat status {};
+  if (::fstat(page, &status) != 0) return errno_error(errno, "look at a beat page");
+  if (status.st_size < static_cast<off_t>(ipc::worker_page_bytes)) {
+    return make_error(Errc::protocol_violation,
+                      "a beat page of " + std::to_string(status.st_size) + " bytes");
+  }
+  // Else its writer could cut the file, and our read would be a SIGBUS.
+  if (const int seals = ::fcntl(page, F_GET_SEALS); seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+    return make_error(Errc::protocol_violation, "a beat page without F_SEAL_SHRINK");
+  }
+  void* address = ::mmap(nullptr, ipc::worker_page_bytes, PROT_READ, MAP_SHARED, page, 0);
+  if (address == MAP_FAILED) return errno_error(errno, "map a beat page");
+  watched_[slot] = {generation, address, timeout, now, 0};
+  return {};
+}
+
+void BeatWatch::forget(Slot slot) noexcept {
+  const auto found = watched_.find(slot);
+  if (found == watched_.end()) return;
+  ::munmap(const_cast<void*>(found->second.page), ipc::worker_page_bytes);
+  watched_.erase(found);
+}
+
+std::vector<BeatWatch::Overdue> BeatWatch::look(TimeNs now) {
+  std::vector<Overdue> overdue;
+  const TimeNs since_last_look = looked_at_ == 0 ? 0 : now - looked_at_;
+  looked_at_ = now;
+  for (auto& [slot, watched] : watched_) {
+    const auto& page = *static_cast<const ipc::BeatPage*>(watched.page);
+    const auto beat = page.beat.load(std::memory_order_relaxed);    // relaxed: a counter alone
+    const auto phase = page.phase.load(std::memory_order_relaxed);  // relaxed: a hint alone
+    const bool we_were_late = since_last_look > watched.timeout;
+    const bool busy = phase == static_cast<std::uint32_t>(ipc::BeatPhase::busy);
+    if (beat != watched.beat || !busy || we_were_late) {
+      watched.beat = beat;
+      watched.changed_at = now;
+    } else if (watched.changed_at != time_never && now - watched.changed_at >= watched.timeout) {
+      watched.changed_at = time_never;  // reported
+      overdue.push_back({slot, watched.generation});
+    }
+  }
+  return overdue;
+}
+
+TimeNs BeatWatch::next_look() const noexcept {
+  TimeNs period = time_never;
+  for (const auto& [slot, watched] : watched_) period = std::min(period, watched.timeout / 4);
+  return period == time_never ? time_never : looked_at_ + period;
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,49 @@
+// Watches the beats of the workers that have a watchdog: overdue means busy, and no beat for longer
+// than the timeout. Reads pages that workers write, once each, and believes nothing else of them.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <map>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "supervisor/core_types.hpp"
+
+namespace bulkhead::supervisor {
+
+// Threads: the brain's loop. After a crash of the brain: the successor maps the pages again out of
+// the keeper's store and gives every worker a full timeout.
+class BeatWatch {
+ public:
+  BeatWatch() = default;
+  BeatWatch(const BeatWatch&) = delete;
+  BeatWatch& operator=(const BeatWatch&) = delete;
+  ~BeatWatch();
+
+  // `page` is borrowed for the call. Errors: protocol_violation for a page that is too small.
+  Result<void> watch(Slot, Generation, int page, TimeNs timeout, TimeNs now);
+  void forget(Slot) noexcept;
+
+  struct Overdue {
+    Slot slot;
+    Generation generation;
+  };
+  // Looks at all; each incarnation is reported once. When the
+  // last look is longer ago than a timeout, the supervisor was the one that slept, and everybody
+  // gets a fresh one.
+  std::vector<Overdue> look(TimeNs now);
+  TimeNs next_look() const noexcept;  // time_never when nobody is watched
+
+ private:
+  struct Watched {
+    Generation generation;
+    const void* page;
+    TimeNs timeout, changed_at;
+    std::uint64_t beat;
+  };
+
+  std::map<Slot, Watched> watched_;
+  TimeNs looked_at_ = 0;
+};
+
+}  // namespace bulkhead::supervisor

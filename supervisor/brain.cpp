@@ -1,0 +1,369 @@
+#include "supervisor/brain.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <random>
+
+#include "base/clock.hpp"
+#include "supervisor/sealed_config.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+constexpr Slot logger_slot = first_internal_slot, viewer_slot = first_internal_slot + 1;
+constexpr std::chrono::milliseconds pulse_period{500};  // a quarter of the keeper's patience
+constexpr std::chrono::milliseconds farewell_patience{1000};
+constexpr std::uint64_t flush_id = 1;
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device() | 1;
+}
+
+std::chrono::steady_clock::time_point at(TimeNs when) {
+  return std::chrono::steady_clock::time_point(
+      std::chrono::nanoseconds(static_cast<std::int64_t>(std::min<TimeNs>(when, INT64_MAX))));
+}
+
+std::vector<std::string> viewer_command(const SystemArguments& system) {
+  return {system.program_directory + "/bulkhead",
+          "--control",
+          system.control_path,
+          "events",
+          "-f",
+          "--format",
+          system.log_format == LogFormat::json ? "json" : "terminal"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
+  auto keeper = KeeperClient::adopt(arguments.keeper_page, arguments.keeper_socket);
+  if (!keeper) return keeper.error();
+  auto state = StateRegion::map(arguments.state);
+  if (!state) return state.error();
+  state->beat();
+  const auto source = read_sealed_config(arguments.config);
+  if (!source) return source.error();
+  ParseContext context;
+  context.program_directory = arguments.system.program_directory;
+  context.check_machine = false;
+  auto parsed = parse_config(source->text, source->path, context);
+  if (const auto* issues = std::get_if<std::vector<ConfigIssue>>(&parsed)) {
+    return make_error(Errc::bad_config, format_issue(source->path, issues->front()));
+  }
+  SystemRecord record;
+  if (const auto saved = state->load_system()) {
+    record = *saved;
+  } else {
+    record.random = random_number();
+    record.system_id = random_number();
+  }
+  return std::unique_ptr<Brain>(new Brain(arguments, std::get<SystemConfig>(std::move(parsed)),
+                                          std::move(*keeper), std::move(*state), record));
+}
+
+Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper, StateRegion state,
+             SystemRecord record)
+    : arguments_(std::move(arguments)),
+      config_(std::move(config)),
+      plan_(make_plan(config_)),
+      keeper_(std::move(keeper)),
+      state_(std::move(state)),
+      record_(record),
+      journal_(plan_, state_),
+      processes_(config_, plan_, arguments_, keeper_, state_, record.system_id),
+      logs_(config_, plan_, arguments_, keeper_),
+      desk_(io_, config_, plan_, keeper_,
+            {[this](Slot slot) { return processes_.generation(slot); },
+             [this](Slot slot, Generation generation) {
+               supervision_.apply(BecameReady{slot, generation});
+             },
+             [this](Slot slot, const Error& error) {
+               std::fprintf(stderr, "bulkhead: %s: %s\n", plan_.instances[slot].name.c_str(),
+                            error.to_string().c_str());
+             }}),
+      introducer_(config_, plan_, keeper_, make_post()),
+      supervision_(plan_, state_, record, make_shell()),
+      sessions_(
+          config_, plan_, make_post(),
+          [this] {
+            const auto id = supervision_.record().next_session++;
+            supervision_.save();
+            return id;
+          },
+          [this](Slot slot) {
+            return supervision_.instance(slot).status == InstanceStatus::ready;
+          }),
+      probes_(io_,
+              [this](Slot slot, Generation generation) {
+                supervision_.apply(BecameReady{slot, generation});
+              }),
+      logger_(io_, processes_, keeper_, state_,
+              {"logger",
+               logger_slot,
+               {arguments_.system.program_directory + "/bulkhead-logger"},
+               true,
+               false,
+               [this](ControlPort& port) { logs_.introduce(port); },
+               [this](const ipc::Packet& packet) { logger_said(packet); }}),
+      viewer_(io_, processes_, keeper_, state_,
+              {"viewer", viewer_slot, viewer_command(arguments_.system), false, true, nullptr,
+               nullptr}),
+      server_(io_, base::UniqueFd{arguments_.listener},
+              {{}, arguments_.system.name, ::getpid(), keeper_.keeper_pid()},
+              {[this](const ClientRequest& request) { api_.request(request); },
+               [this](ClientId client) { api_.gone(client); }}),
+      api_(
+          {server_,
+           supervision_,
+           processes_,
+           sessions_,
+           journal_,
+           logs_,
+           {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_}}),
+      bell_(io_, ::dup(keeper_.fd())),
+      timer_(io_),
+      pulse_(io_),
+      farewell_(io_) {
+  desk_.attach(introducer_, sessions_);
+  internals_.push_back(&logger_);
+  if (!arguments_.system.detached) internals_.push_back(&viewer_);
+}
+
+Brain::~Brain() = default;
+
+Supervision::Shell Brain::make_shell() {
+  return {[this](Slot slot, Generation) { spawn(slot); },
+          [this](Slot slot) {
+            const Stop& stop = plan_.instances[slot].stop;
+            desk_.ask_to_stop(slot, stop.timeout);
+            processes_.stop_group(slot, stop.signal);
+          },
+          [this](Slot slot) { processes_.kill_tree(slot); },
+          [this](Slot slot) { processes_.sweep(slot, processes_.generation(slot)); },
+          [this](const Announce& what) { announce(what); },
+          [this](int exit_code) { finished(exit_code); },
+          [this] { changed(); }};
+}
+
+WorkerPost Brain::make_post() {
+  return {[this](Slot slot, std::string_view method, ipc::Json params, std::span<const int> fds) {
+            desk_.send(slot, method, std::move(params), fds);
+          },
+          [this](Slot slot) { return processes_.generation(slot); },
+          [this](Slot slot) { return processes_.alive(slot); }};
+}
+
+int Brain::run() {
+  take_over();
+  await_bell();
+  await_pulse();
+  on_bell();  // what came before we listened
+  io_.run();
+  if (finished_) (void)keeper_.stop(exit_code_);
+  return exit_code_;
+}
+
+// A claim {generation, pid} names a process whose end nobody has carried out yet. The exit ring is
+// read after this, in on_bell(): who died meanwhile is told of then.
+std::vector<Living> Brain::find_living() {
+  std::vector<Living> living(plan_.instances.size());
+  for (Slot slot = 0; slot < state_layout::slot_count; ++slot) {
+    const Claim claim = state_.claim(slot);
+    if (claim.pid <= 0 || (slot >= living.size() && slot < first_internal_slot)) continue;
+    if (slot < living.size()) living[slot] = {claim.generation, claim.pid};
+    processes_.adopt(slot, claim.generation, claim.pid);
+  }
+  return living;
+}
+
+void Brain::take_over() {
+  const TimeNs began = base::monotonic_ns();
+  const bool fresh = !state_.load_system().has_value();
+  const auto living = find_living();
+  introducer_.restore();
+  if (!fresh) {
+    for (Slot slot = 0; slot < living.size(); ++slot) {
+      if (living[slot].pid != 0) desk_.adopt(slot);
+    }
+  }
+  begin_internals();
+  if (record_.stopping != 0) stop_requests_seen_ = std::min(keeper_.stop_requests(), 1U);
+  supervision_.begin(living, fresh, began);
+  for (Slot slot = 0; slot < living.size(); ++slot) {
+    const auto& instance = supervision_.instance(slot);
+    if (living[slot].pid == 0 || instance.status != InstanceStatus::starting) continue;
+    const auto& ready = config_.workers[plan_.instances[slot].worker_index].ready;
+    if (ready.type == ReadyType::port) probes_.begin(slot, living[slot].generation, ready.port);
+  }
+  state_.set_taken_over(keeper_.brain_generation());
+  if (keeper_.brain_generation() > 1) {
+    const TimeNs now = base::monotonic_ns();
+    api_.happened(
+        journal_.brain_recovered(keeper_.brain_generation(), ::getpid(), now - began, now));
+  }
+}
+
+void Brain::begin_internals() {
+  for (auto* internal : internals_) internal->begin();
+}
+
+void Brain::await_bell() {
+  bell_.async_wait(bell_.wait_read, [this](const auto& error) {
+    if (error) return;
+    if (!keeper_.drain_bell()) return io_.stop();  // the keeper is gone, and we follow it
+    on_bell();
+    await_bell();
+  });
+}
+
+void Brain::on_bell() {
+  while (const auto entry = keeper_.next_exit()) on_exit(*entry);
+  keeper_.acknowledge();
+  const std::uint32_t requests = keeper_.stop_requests();
+  while (stop_requests_seen_ < requests) {
+    supervision_.apply(Shutdown{stop_requests_seen_ > 0});
+    ++stop_requests_seen_;
+  }
+}
+
+void Brain::on_exit(const ExitEntry& entry) {
+  const Slot slot = entry.slot;
+  if (processes_.generation(slot) == entry.generation) processes_.ended(slot);
+  state_.end(slot, entry.generation);
+  if (slot >= first_internal_slot) return on_internal_exit(slot);
+  // An entry may be read twice, by us and by a brain before us; only the living incarnation dies.
+  const InstanceState& instance = supervision_.instance(slot);
+  if (instance.generation != entry.generation || instance.pid == 0) return;
+  desk_.died(slot);
+  introducer_.died(slot);
+  sessions_.died(slot);
+  probes_.cancel(slot);
+  if (const auto failure = state_.exec_failure(slot, entry.generation)) {
+    return supervision_.apply(ExecFailed{slot, entry.generation, failure->error_number});
+  }
+  const bool by_signal = entry.code != CLD_EXITED;
+  supervision_.apply(
+      Exited{slot, entry.generation, by_signal ? ExitKind::signal : ExitKind::exit, entry.status});
+}
+
+void Brain::on_internal_exit(Slot slot) {
+  for (auto* internal : internals_) {
+    if (internal->slot() == slot) internal->died();
+  }
+  if (finished_) leave_when_done();
+}
+
+void Brain::spawn(Slot slot) {
+  const InstancePlan& plan = plan_.instances[slot];
+  const WorkerConfig& config = config_.workers[plan.worker_index];
+  const auto output = logs_.output(slot, logger_.port());
+  auto control = config.runtime ? desk_.open_port(slot) : Result<base::UniqueFd>(base::UniqueFd{});
+  StartOutcome outcome;
+  if (!output || !control) {
+    outcome.generation = state_.bump(slot);
+    outcome.error = !output ? output.error() : control.error();
+    outcome.error_number = outcome.error->code.value();
+  } else {
+    outcome = processes_.start(slot, {control->get(), *output});
+  }
+  if (outcome.pid != 0) {
+    supervision_.apply(Started{slot, outcome.generation, outcome.pid});
+    if (config.ready.type == ReadyType::port) {
+      probes_.begin(slot, outcome.generation, config.ready.port);
+    }
+    return;
+  }
+  std::fprintf(stderr, "bulkhead: %s: %s\n", plan.name.c_str(), outcome.error->to_string().c_str());
+  if (outcome.program_at_fault) {
+    supervision_.apply(ExecFailed{slot, outcome.generation, outcome.error_number});
+  } else {
+    supervision_.apply(
+        Exited{slot, outcome.generation, ExitKind::exec_failed, outcome.error_number});
+  }
+}
+
+void Brain::announce(const Announce& what) {
+  static constexpr EventType types[] = {EventType::worker_starting, EventType::worker_ready,
+                                        EventType::worker_exited,   EventType::worker_backoff,
+                                        EventType::worker_stopping, EventType::worker_stopped,
+                                        EventType::worker_failed,   EventType::worker_quarantined};
+  const auto type = types[static_cast<std::size_t>(what.type)];
+  const TimeNs now = base::monotonic_ns();
+  std::string text;
+  if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
+  api_.happened(journal_.worker(type, what, text, now));
+}
+
+void Brain::changed() {
+  sessions_.retry(base::monotonic_ns());
+  api_.changed();
+  arm_timer();
+}
+
+void Brain::arm_timer() {
+  const TimeNs due =
+      std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look()});
+  if (due == time_never) {
+    timer_.cancel();
+    return;
+  }
+  timer_.expires_at(at(due));
+  timer_.async_wait([this](const auto& error) {
+    if (!error) on_timer();
+  });
+}
+
+void Brain::on_timer() {
+  const TimeNs now = base::monotonic_ns();
+  for (const auto& overdue : desk_.beats().look(now)) {
+    supervision_.apply(WatchdogExpired{overdue.slot, overdue.generation});
+  }
+  supervision_.apply(Tick{});
+}
+
+// The beat that the keeper watches, and what may be done at leisure.
+void Brain::await_pulse() {
+  state_.beat();
+  introducer_.collect();
+  pulse_.expires_after(pulse_period);
+  pulse_.async_wait([this](const auto& error) {
+    if (!error) await_pulse();
+  });
+}
+
+// Nothing is left that could run. The logger gets a moment to write what lies in the pipes, the
+// viewer to print the last events.
+void Brain::finished(int exit_code) {
+  if (std::exchange(finished_, true)) return;
+  exit_code_ = exit_code;
+  api_.finished();
+  viewer_.retire(SIGTERM);
+  if (auto* port = logger_.port()) {
+    port->send(ipc::request(flush_id, "log.flush", ipc::Json::object()));
+  } else {
+    flushed_ = true;
+  }
+  farewell_.expires_after(farewell_patience);
+  farewell_.async_wait([this](const auto& error) {
+    if (!error) io_.stop();
+  });
+  leave_when_done();
+}
+
+void Brain::logger_said(const ipc::Packet& packet) {
+  const auto message = ipc::read_message(packet.body);
+  if (!message || !message->is_answer() || message->id != flush_id) return;
+  flushed_ = true;
+  leave_when_done();
+}
+
+void Brain::leave_when_done() {
+  if ((flushed_ || !logger_.alive()) && !viewer_.alive()) io_.stop();
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,75 @@
+// The brain: wires the parts of the supervisor to one event loop. All policy is in the core, all
+// bookkeeping in the parts; this is who calls whom when something happens.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <vector>
+
+#include "supervisor/control_api.hpp"
+#include "supervisor/port_probes.hpp"
+
+namespace bulkhead::supervisor {
+
+// Threads: one. It may be killed at any instruction: everything that its successor needs lies in the
+// keeper's store and in the state memory before it is acted upon.
+class Brain {
+ public:
+  static Result<std::unique_ptr<Brain>> create(const BrainArguments&);
+  ~Brain();
+
+  // Returns when the system is down; the result is its exit code. The keeper then ends everything.
+  int run();
+
+ private:
+  Brain(BrainArguments, SystemConfig, KeeperClient, StateRegion, SystemRecord);
+
+  Supervision::Shell make_shell();
+  WorkerPost make_post();
+  void begin_internals();
+  void take_over();
+  std::vector<Living> find_living();
+  void await_bell();
+  void on_bell();
+  void on_exit(const ExitEntry&);
+  void on_internal_exit(Slot);
+  void spawn(Slot);
+  void announce(const Announce&);
+  void changed();
+  void arm_timer();
+  void on_timer();
+  void await_pulse();
+  void finished(int exit_code);
+  void logger_said(const ipc::Packet&);
+  void leave_when_done();
+
+  // In the order in which they come to life; each uses only those above it.
+  BrainArguments arguments_;
+  SystemConfig config_;
+  Plan plan_;
+  KeeperClient keeper_;
+  StateRegion state_;
+  SystemRecord record_;  // as it was at the start
+  boost::asio::io_context io_;
+  EventJournal journal_;
+  Processes processes_;
+  LogFeed logs_;
+  WorkerDesk desk_;
+  Introducer introducer_;
+  Supervision supervision_;
+  Sessions sessions_;
+  PortProbes probes_;
+  InternalWorker logger_, viewer_;
+  std::vector<InternalWorker*> internals_;
+  ControlServer server_;
+  ControlApi api_;
+  boost::asio::posix::stream_descriptor bell_;
+  boost::asio::steady_timer timer_, pulse_, farewell_;
+  std::uint32_t stop_requests_seen_ = 0;
+  int exit_code_ = 0;
+  bool finished_ = false, flushed_ = false;
+};
+
+}  // namespace bulkhead::supervisor

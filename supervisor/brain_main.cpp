@@ -1,0 +1,21 @@
+// bulkhead-brain: started by the keeper, never by hand.
+#include <csignal>
+#include <cstdio>
+
+#include "supervisor/brain.hpp"
+
+int main(int argc, char** argv) {
+  using namespace bulkhead::supervisor;
+  std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for a valid signal
+  const auto arguments = parse_brain_arguments(argc, argv);
+  if (!arguments) {
+    std::fprintf(stderr, "bulkhead: %s\n", arguments.error().to_string().c_str());
+    return 2;
+  }
+  auto brain = Brain::create(*arguments);
+  if (!brain) {
+    std::fprintf(stderr, "bulkhead: brain: %s\n", brain.error().to_string().c_str());
+    return 1;
+  }
+  return (*brain)->run();
+}

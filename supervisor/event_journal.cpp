@@ -1,0 +1,118 @@
+#include "supervisor/event_journal.hpp"
+
+#include <string.h>  // sigabbrev_np
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace bulkhead::supervisor {
+
+std::string_view to_string(EventType type) noexcept {
+  switch (type) {
+    case EventType::worker_starting: return "worker.starting";
+    case EventType::worker_ready: return "worker.ready";
+    case EventType::worker_exited: return "worker.exited";
+    case EventType::worker_backoff: return "worker.backoff";
+    case EventType::worker_stopping: return "worker.stopping";
+    case EventType::worker_stopped: return "worker.stopped";
+    case EventType::worker_failed: return "worker.failed";
+    case EventType::worker_quarantined: return "worker.quarantined";
+    case EventType::brain_recovered: return "brain.recovered";
+  }
+  return "?";
+}
+
+std::string_view signal_name(int signal) noexcept {
+  static const auto names = [] {
+    std::array<std::string, 65> table;
+    for (int i = 1; i < 65; ++i) {
+      const char* name = ::sigabbrev_np(i);
+      table[static_cast<std::size_t>(i)] = name != nullptr ? std::string("SIG") + name : "?";
+    }
+    return table;
+  }();
+  return signal > 0 && signal < 65 ? std::string_view(names[static_cast<std::size_t>(signal)])
+                                   : "?";
+}
+
+nlohmann::json render_exit(const ExitCause& cause) {
+  if (cause.kind == ExitKind::none) return nullptr;
+  nlohmann::json exit{{"kind", to_string(cause.kind)}, {"code", cause.code}, {"t_ns", cause.at}};
+  const bool by_signal = cause.kind == ExitKind::signal || cause.kind == ExitKind::watchdog ||
+                         cause.kind == ExitKind::oom;
+  if (by_signal) exit["signal"] = signal_name(cause.code);
+  if (cause.kind == ExitKind::exec_failed) exit["error"] = ::strerror(cause.code);
+  return exit;
+}
+
+EventJournal::EventJournal(const Plan& plan, StateRegion& state) : plan_(plan), state_(state) {}
+
+EventRecord EventJournal::worker(EventType type, const Announce& what, std::string_view text,
+                                 TimeNs now) {
+  EventRecord record;
+  record.t_ns = type == EventType::worker_exited && what.cause.at != 0 ? what.cause.at : now;
+  record.type = static_cast<std::uint16_t>(type);
+  record.slot = what.slot;
+  record.generation = what.generation;
+  record.pid = what.pid;
+  record.cause_kind = static_cast<std::uint8_t>(what.cause.kind);
+  record.cause_code = what.cause.code;
+  record.until = what.until;
+  set_text(record, text);
+  record.sequence = state_.append(record);
+  return record;
+}
+
+EventRecord EventJournal::brain_recovered(std::uint32_t generation, std::int32_t pid,
+                                          std::uint64_t took_ns, TimeNs now) {
+  EventRecord record;
+  record.t_ns = now;
+  record.type = static_cast<std::uint16_t>(EventType::brain_recovered);
+  record.slot = first_internal_slot;
+  record.generation = generation;
+  record.pid = pid;
+  record.extra[0] = took_ns;
+  record.sequence = state_.append(record);
+  return record;
+}
+
+EventJournal::Page EventJournal::read(std::uint64_t since, std::size_t at_most) const {
+  Page page;
+  const std::uint64_t oldest = state_.oldest_event();
+  std::uint64_t next = std::max<std::uint64_t>(since, 1);
+  if (next < oldest) {
+    page.gap = oldest - next;
+    next = oldest;
+  }
+  while (next < state_.next_event() && page.events.size() < at_most) {
+    if (const auto event = state_.read_event(next)) page.events.push_back(*event);
+    ++next;
+  }
+  page.next = next;
+  return page;
+}
+
+nlohmann::json EventJournal::render(const EventRecord& record) const {
+  const auto type = static_cast<EventType>(record.type);
+  nlohmann::json event{{"seq", record.sequence},
+                       {"t_ns", record.t_ns},
+                       {"type", to_string(type)},
+                       {"pid", record.pid},
+                       {"generation", record.generation}};
+  if (type == EventType::brain_recovered) {
+    event["name"] = "brain";
+    event["took_us"] = record.extra[0] / 1000;
+    return event;
+  }
+  event["name"] = record.slot < plan_.instances.size() ? plan_.instances[record.slot].name : "?";
+  const ExitCause cause{static_cast<ExitKind>(record.cause_kind), record.cause_code, record.t_ns};
+  if (cause.kind != ExitKind::none) event["exit"] = render_exit(cause);
+  if (type == EventType::worker_backoff) event["until_ns"] = record.until;
+  if (const auto words = text(record); !words.empty()) event["text"] = words;
+  return event;
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,57 @@
+// The event stream: what happened, numbered, in memory that outlives the brain; and each event as the
+// JSON that users see. Used by the brain and its control API.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "supervisor/core.hpp"
+#include "supervisor/state_region.hpp"
+
+namespace bulkhead::supervisor {
+
+enum class EventType : std::uint16_t {
+  worker_starting = 1,
+  worker_ready,
+  worker_exited,
+  worker_backoff,
+  worker_stopping,
+  worker_stopped,
+  worker_failed,
+  worker_quarantined,
+  brain_recovered,
+};
+std::string_view to_string(EventType) noexcept;  // "worker.starting"
+
+// Threads: the brain's loop. After a crash: what was appended stays; see StateRegion::append.
+class EventJournal {
+ public:
+  EventJournal(const Plan&, StateRegion&);
+
+  // Fills in time and number, stores it, and returns it as it is told.
+  EventRecord worker(EventType, const Announce&, std::string_view text, TimeNs now);
+  EventRecord brain_recovered(std::uint32_t generation, std::int32_t pid, std::uint64_t took_ns,
+                              TimeNs now);
+
+  struct Page {
+    std::vector<EventRecord> events;
+    std::uint64_t next = 1;  // ask for this one next
+    std::uint64_t gap = 0;   // so many from `since` on are overwritten
+  };
+  Page read(std::uint64_t since, std::size_t at_most) const;
+
+  nlohmann::json render(const EventRecord&) const;
+
+ private:
+  const Plan& plan_;
+  StateRegion& state_;
+};
+
+// {"kind":"signal","signal":"SIGKILL","code":9,"t_ns":1}, or null: as in `status --json`.
+nlohmann::json render_exit(const ExitCause&);
+std::string_view signal_name(int signal) noexcept;  // "SIGKILL"; "?" for a number without a name
+
+}  // namespace bulkhead::supervisor

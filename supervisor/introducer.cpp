@@ -1,0 +1,322 @@
+#include "supervisor/introducer.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "ipc/end_page.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using Kind = ipc::LinkUpdate::Kind;
+
+constexpr std::size_t undrained_epochs_max = 4;
+
+std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
+  std::vector<int> numbers;
+  for (const auto& fd : fds) numbers.push_back(fd.get());
+  return numbers;
+}
+
+std::uint16_t next_epoch(std::uint16_t epoch) noexcept {
+  return epoch == 0xFFFF ? std::uint16_t{1} : static_cast<std::uint16_t>(epoch + 1);
+}
+
+// "NUMBER/rest": takes the number off the front.
+std::uint16_t take_number(std::string_view& text) {
+  std::uint16_t number = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), number).ptr;
+  text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(end - text.data()) + 1));
+  return number;
+}
+
+SideSegment make_segment(std::uint16_t epoch, base::UniqueFd fd) {
+  SideSegment segment;
+  segment.epoch = epoch;
+  if (auto copy = base::duplicate(fd.get())) {
+    if (auto page = ipc::Segment::attach_peer(std::move(*copy)))
+      segment.page.emplace(std::move(*page));
+  }
+  segment.fd = std::move(fd);
+  return segment;
+}
+
+}  // namespace
+
+Introducer::Introducer(const SystemConfig& config, const Plan& plan, KeeperClient& keeper,
+                       WorkerPost post)
+    : config_(config),
+      plan_(plan),
+      keeper_(keeper),
+      post_(std::move(post)),
+      pairs_(make_pairs(config, plan)) {}
+
+void Introducer::restore() {
+  for (const auto& entry : keeper_.entries("segment/")) {
+    std::string_view rest = std::string_view(entry.tag).substr(8);
+    const auto side = rest.starts_with("from/") ? ipc::Side::from : ipc::Side::to;
+    rest.remove_prefix(side == ipc::Side::from ? 5 : 3);
+    const auto epoch = take_number(rest);
+    Pair* pair = find_pair(rest);
+    auto fd = base::duplicate(entry.fd);
+    if (pair == nullptr || !fd) continue;
+    PairSide& mine = pair->side(side);
+    mine.segments.push_back(make_segment(epoch, std::move(*fd)));
+    mine.epoch = std::max(mine.epoch, epoch);
+  }
+  for (const auto& entry : keeper_.entries("connection/")) {
+    std::string_view rest = std::string_view(entry.tag).substr(11);
+    const auto from = take_number(rest);
+    const auto to = take_number(rest);
+    if (Pair* pair = find_pair(rest)) {
+      pair->connected_from = from;
+      pair->connected_to = to;
+    }
+  }
+  for (Pair& pair : pairs_) {
+    for (const auto which : {ipc::Side::from, ipc::Side::to}) {
+      auto& segments = pair.side(which).segments;
+      std::sort(segments.begin(), segments.end(),
+                [](const auto& a, const auto& b) { return a.epoch < b.epoch; });
+      for (auto& segment : segments) segment.dead = true;
+      // Its owner's resync tells whether it is the living incarnation's; nobody may hear before
+      // that it is dead.
+      if (!segments.empty() && post_.alive(pair.side(which).slot)) segments.back().dead = false;
+    }
+  }
+}
+
+std::vector<Introducer::SideRef> Introducer::sides_of(Slot slot) const {
+  std::vector<SideRef> sides;
+  for (Pair& pair : pairs_) {
+    if (pair.from.slot == slot) sides.push_back({&pair, ipc::Side::from});
+    if (pair.to.slot == slot) sides.push_back({&pair, ipc::Side::to});
+  }
+  return sides;
+}
+
+Pair* Introducer::find_pair(std::string_view name) {
+  const auto found =
+      std::find_if(pairs_.begin(), pairs_.end(), [&](const Pair& p) { return p.name == name; });
+  return found == pairs_.end() ? nullptr : &*found;
+}
+
+// An incarnation that finds four undrained predecessors starts without the link: the other side has
+// not looked for four lives, and memory must not grow with a crash loop.
+bool Introducer::crowded(const Pair& pair, ipc::Side side) const {
+  const auto gone = droppable(pair, side);
+  return pair.side(side).segments.size() - gone.size() >= undrained_epochs_max + 1;
+}
+
+std::uint32_t Introducer::count_links(Slot slot) const {
+  std::uint32_t count = 0;
+  for (const auto& [pair, side] : sides_of(slot)) count += crowded(*pair, side) ? 0 : 1;
+  return count;
+}
+
+std::string Introducer::complaint(Slot slot) const {
+  for (const auto& [pair, side] : sides_of(slot)) {
+    if (pair->side(side).open || !crowded(*pair, side)) continue;
+    const Slot reader = pair->side(ipc::other(side)).slot;
+    return "runs without link " + pair->name + ", because " + plan_.instances[reader].name +
+           " has not drained what four predecessors sent";
+  }
+  return {};
+}
+
+void Introducer::open_links(Slot slot) {
+  for (const auto& [pair, side] : sides_of(slot)) {
+    if (crowded(*pair, side)) continue;
+    for (const auto epoch : droppable(*pair, side)) forget(*pair, side, epoch);
+    open_side(*pair, side);
+    tell_history(*pair, side);
+  }
+}
+
+void Introducer::open_side(Pair& pair, ipc::Side side) {
+  const LinkConfig& link = config_.links[pair.link];
+  PairSide& mine = pair.side(side);
+  const Slot peer = pair.side(ipc::other(side)).slot;
+  mine.epoch = next_epoch(mine.epoch);
+  mine.open = true;
+  mine.offered = false;
+
+  ipc::LinkOpen open;
+  open.pair = pair.name;
+  open.link = link.name;
+  open.role = side == ipc::Side::from ? ipc::LinkRole::from : ipc::LinkRole::to;
+  open.side = side;
+  open.peer = plan_.instances[peer].name;
+  open.peer_generation = post_.generation(peer);
+  open.epoch = mine.epoch;
+  open.transport = link.transport;
+  open.options = link.options;
+  const SideSegment* predecessor = mine.newest();
+  open.predecessor = predecessor != nullptr;
+  const int fd = predecessor != nullptr ? predecessor->fd.get() : -1;
+  post_.send(mine.slot, ipc::method::link_open, ipc::encode(open),
+             std::span<const int>(&fd, predecessor != nullptr ? 1 : 0));
+}
+
+// Everything that the other side has written and that may not be drained yet, oldest first.
+void Introducer::tell_history(Pair& pair, ipc::Side reader) {
+  const auto writer = ipc::other(reader);
+  for (const SideSegment& segment : pair.side(writer).segments) {
+    send_segment(pair, writer, segment);
+    if (segment.dead) send_peer(pair, reader, segment.epoch, Kind::peer_died, {}, {});
+  }
+}
+
+void Introducer::send_segment(const Pair& pair, ipc::Side writer, const SideSegment& segment) {
+  const int fd = segment.fd.get();
+  send_peer(pair, ipc::other(writer), segment.epoch, Kind::peer_segment, {"segment"},
+            std::span<const int>(&fd, 1));
+}
+
+void Introducer::send_peer(const Pair& pair, ipc::Side receiver, std::uint16_t epoch, Kind kind,
+                           std::vector<std::string> names, std::span<const int> fds) {
+  if (!pair.side(receiver).open) return;
+  ipc::LinkPeer peer;
+  peer.pair = pair.name;
+  peer.epoch = epoch;
+  peer.kind = kind;
+  peer.fds = std::move(names);
+  post_.send(pair.side(receiver).slot, ipc::method::link_peer, ipc::encode(peer), fds);
+}
+
+Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::UniqueFd segment) {
+  Pair* pair = find_pair(offer.pair);
+  if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
+    return make_error(Errc::protocol_violation,
+                      plan_.instances[slot].name +
+                          " offered a segment for a link that is not its own, " + offer.pair);
+  }
+  const auto side = pair->from.slot == slot ? ipc::Side::from : ipc::Side::to;
+  PairSide& mine = pair->side(side);
+  if (!mine.open || offer.epoch != mine.epoch) {
+    return make_error(Errc::protocol_violation, plan_.instances[slot].name + " offered epoch " +
+                                                    std::to_string(offer.epoch) + " of " +
+                                                    pair->name);
+  }
+  if (mine.find(offer.epoch) == nullptr) {
+    const auto stored = keeper_.put(segment_tag(*pair, side, offer.epoch), segment.get());
+    if (!stored) return stored.error();
+    mine.segments.push_back(make_segment(offer.epoch, std::move(segment)));
+    send_segment(*pair, side, mine.segments.back());
+  }
+  mine.find(offer.epoch)->dead = false;
+  mine.offered = true;
+  connect(*pair);
+  return {};
+}
+
+// A connection belongs to one pair of incarnations. It is remembered in the keeper only after both
+// ends are on their way: a brain killed in between leads to a second connection, never to none.
+void Introducer::connect(Pair& pair) {
+  if (!pair.from.offered || !pair.to.offered) return;
+  if (pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch) return;
+  auto ends = ipc::make_sockets(config_.links[pair.link].transport);
+  if (!ends) return;  // out of descriptors: collect() tries again
+  const auto names = [](std::size_t n) {
+    return n == 1 ? std::vector<std::string>{"socket"} : std::vector<std::string>{"read", "write"};
+  };
+  send_peer(pair, ipc::Side::from, pair.to.epoch, Kind::sockets, names(ends->from.size()),
+            borrow(ends->from));
+  send_peer(pair, ipc::Side::to, pair.from.epoch, Kind::sockets, names(ends->to.size()),
+            borrow(ends->to));
+  const std::string old_tag = connection_tag(pair);
+  const bool had = pair.connected_from != 0;
+  pair.connected_from = pair.from.epoch;
+  pair.connected_to = pair.to.epoch;
+  if (had) (void)keeper_.drop(old_tag);
+  // Any descriptor serves: the entry is a note to a successor of this brain.
+  (void)keeper_.put(connection_tag(pair), pair.from.newest()->fd.get());
+}
+
+Result<void> Introducer::closed(Slot slot, const ipc::LinkClosed& closed) {
+  Pair* pair = find_pair(closed.pair);
+  if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
+    return make_error(
+        Errc::protocol_violation,
+        plan_.instances[slot].name + " closed a link that is not its own, " + closed.pair);
+  }
+  const auto side = pair->from.slot == slot ? ipc::Side::from : ipc::Side::to;
+  if (closed.epoch != pair->side(side).epoch) return {};
+  send_peer(*pair, ipc::other(side), closed.epoch, Kind::peer_closed, {}, {});
+  return {};
+}
+
+void Introducer::died(Slot slot) {
+  for (const auto& [pair, side] : sides_of(slot)) {
+    PairSide& mine = pair->side(side);
+    mine.open = false;
+    mine.offered = false;
+    for (SideSegment& segment : mine.segments) {
+      if (std::exchange(segment.dead, true)) continue;
+      send_peer(*pair, ipc::other(side), segment.epoch, Kind::peer_died, {}, {});
+    }
+  }
+}
+
+// The worker names its epochs and offers its segments again after this. Both ends are told what they
+// may have missed when the last brain died; a link that it had not opened yet is opened now.
+void Introducer::resynced(Slot slot, const ipc::ResyncAnswer& answer) {
+  for (const auto& [pair, side] : sides_of(slot)) {
+    const auto known = std::find_if(answer.links.begin(), answer.links.end(),
+                                    [&](const auto& link) { return link.pair == pair->name; });
+    if (known == answer.links.end()) {
+      if (!crowded(*pair, side)) open_side(*pair, side);
+    } else {
+      PairSide& mine = pair->side(side);
+      mine.epoch = known->epoch;
+      mine.open = true;
+      for (SideSegment& segment : mine.segments) segment.dead = segment.epoch != mine.epoch;
+      tell_history(*pair, ipc::other(side));
+    }
+    tell_history(*pair, side);
+  }
+}
+
+void Introducer::forget(Pair& pair, ipc::Side side, std::uint16_t epoch) {
+  (void)keeper_.drop(segment_tag(pair, side, epoch));
+  std::erase_if(pair.side(side).segments, [&](const auto& s) { return s.epoch == epoch; });
+}
+
+void Introducer::collect() {
+  for (Pair& pair : pairs_) {
+    for (const auto side : {ipc::Side::from, ipc::Side::to}) {
+      for (const auto epoch : droppable(pair, side)) forget(pair, side, epoch);
+    }
+    connect(pair);
+  }
+}
+
+nlohmann::json Introducer::status() const {
+  auto rows = nlohmann::json::array();
+  for (const Pair& pair : pairs_) {
+    const LinkConfig& link = config_.links[pair.link];
+    const auto* writer = pair.from.newest();
+    const auto* reader = pair.to.newest();
+    const std::uint64_t sent = writer != nullptr ? committed_count(*writer) : 0;
+    const std::uint64_t acknowledged = reader != nullptr ? acknowledged_count(*reader) : 0;
+    const std::uint64_t redelivered =
+        reader != nullptr && reader->page ? ipc::load_redelivered(reader->page->page()) : 0;
+    rows.push_back({{"name", link.name},
+                    {"type", "channel"},
+                    {"transport", to_string(link.transport)},
+                    {"from", plan_.instances[pair.from.slot].name},
+                    {"to", plan_.instances[pair.to.slot].name},
+                    {"sent", sent},
+                    {"acknowledged", acknowledged},
+                    {"redelivered", redelivered},
+                    {"dropped", 0},
+                    {"quarantined", 0},
+                    {"depth", sent > acknowledged ? sent - acknowledged : 0},
+                    {"from_epoch", pair.from.epoch},
+                    {"to_epoch", pair.to.epoch}});
+  }
+  return rows;
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,108 @@
+#include "supervisor/pair.hpp"
+
+#include <algorithm>
+
+#include "ipc/end_page.hpp"
+#include "ipc/lane_consumer.hpp"
+
+namespace bulkhead::supervisor {
+
+SideSegment* PairSide::find(std::uint16_t wanted) noexcept {
+  const auto found = std::find_if(segments.begin(), segments.end(),
+                                  [&](const SideSegment& s) { return s.epoch == wanted; });
+  return found == segments.end() ? nullptr : &*found;
+}
+
+namespace {
+
+std::vector<Slot> slots_of(const Plan& plan, const std::string& worker) {
+  std::vector<Slot> slots;
+  for (Slot slot = 0; slot < plan.instances.size(); ++slot) {
+    if (plan.instances[slot].worker == worker) slots.push_back(slot);
+  }
+  return slots;
+}
+
+}  // namespace
+
+std::vector<Pair> make_pairs(const SystemConfig& config, const Plan& plan) {
+  std::vector<Pair> pairs;
+  for (std::size_t index = 0; index < config.links.size(); ++index) {
+    const LinkConfig& link = config.links[index];
+    for (const Slot from : slots_of(plan, link.from)) {
+      for (const auto& receiver : link.to) {
+        for (const Slot to : slots_of(plan, receiver)) {
+          Pair pair;
+          pair.name = link.name + "/" + plan.instances[from].name + "/" + plan.instances[to].name;
+          pair.link = index;
+          pair.from.slot = from;
+          pair.to.slot = to;
+          pairs.push_back(std::move(pair));
+        }
+      }
+    }
+  }
+  return pairs;
+}
+
+std::string segment_tag(const Pair& pair, ipc::Side side, std::uint16_t epoch) {
+  return "segment/" + std::string(side == ipc::Side::from ? "from/" : "to/") +
+         std::to_string(epoch) + "/" + pair.name;
+}
+
+std::string connection_tag(const Pair& pair) {
+  return "connection/" + std::to_string(pair.connected_from) + "/" +
+         std::to_string(pair.connected_to) + "/" + pair.name;
+}
+
+std::uint64_t committed_count(const SideSegment& segment) {
+  const auto committed = segment.page ? ipc::load_committed(segment.page->page()) : std::nullopt;
+  return committed ? committed->count : 0;
+}
+
+std::uint64_t acknowledged_count(const SideSegment& segment) {
+  const auto acked = segment.page ? ipc::load_acknowledged(segment.page->page()) : std::nullopt;
+  return acked ? acked->count : 0;
+}
+
+namespace {
+
+constexpr int uncounted_max = 16;  // a batch at the most; the page is not ours to believe
+
+// Exact for a dead writer, who may have been killed between a commit and the count of it: looks for
+// records after the one that was counted last.
+std::uint64_t committed_for_certain(const SideSegment& segment) {
+  const auto committed = ipc::load_committed(segment.page->page());
+  if (!committed) return 0;
+  if (segment.page->ring().empty()) return committed->count;
+  ipc::LaneConsumer lane(segment.page->ring(), committed->position, committed->count);
+  ipc::LaneConsumer::Record record;
+  for (int i = 0; i < uncounted_max && lane.poll(record) == ipc::LaneConsumer::Found::record;) ++i;
+  return lane.last_index();
+}
+
+}  // namespace
+
+// A dead incarnation's segment serves two: its successor reads where it stopped (until that has
+// handed over its own), and the other side drains what it committed. The other side's newest
+// segment says how far it is: everything up to its acknowledged count has been let go for good.
+std::vector<std::uint16_t> droppable(const Pair& pair, ipc::Side which) {
+  const PairSide& mine = pair.side(which);
+  const SideSegment* reader = pair.side(ipc::other(which)).newest();
+  std::vector<std::uint16_t> epochs;
+  for (const SideSegment& segment : mine.segments) {
+    if (&segment == mine.newest()) break;  // the living one, or the predecessor of the next
+    if (!segment.dead) continue;
+    if (!segment.page) {  // its writer broke the layout: nobody can read it
+      epochs.push_back(segment.epoch);
+      continue;
+    }
+    const std::uint64_t committed = committed_for_certain(segment);
+    const bool empty = committed == segment.page->facts().base_index;
+    const bool drained = reader != nullptr && acknowledged_count(*reader) >= committed;
+    if (empty || drained) epochs.push_back(segment.epoch);
+  }
+  return epochs;
+}
+
+}  // namespace bulkhead::supervisor

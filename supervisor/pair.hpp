@@ -1,0 +1,66 @@
+// One pair of instances on one link of the config: both sides, their incarnations, and the segments
+// that those left behind. Plain bookkeeping of the introducer; sends nothing itself.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "ipc/endpoint.hpp"
+#include "ipc/segment.hpp"
+#include "supervisor/config.hpp"
+#include "supervisor/core.hpp"
+
+namespace bulkhead::supervisor {
+
+// What one incarnation of a side wrote: kept until nobody can need it any more.
+struct SideSegment {
+  std::uint16_t epoch = 0;
+  base::UniqueFd fd;
+  bool dead = false;                     // its writer is dead, by the exit ring's word
+  std::optional<ipc::PeerSegment> page;  // read-only; absent when its writer broke the layout
+};
+
+struct PairSide {
+  Slot slot = 0;
+  std::uint16_t epoch = 0;  // the latest incarnation that was told to open; 0 for none yet
+  bool open = false;        // that incarnation lives and was told
+  bool offered = false;     // ... and has handed over its segment
+  std::vector<SideSegment> segments;  // by epoch, oldest first
+
+  SideSegment* find(std::uint16_t wanted) noexcept;
+  const SideSegment* newest() const noexcept {
+    return segments.empty() ? nullptr : &segments.back();
+  }
+};
+
+struct Pair {
+  std::string name;      // "jobs/splitter.0/cruncher.1"
+  std::size_t link = 0;  // position in SystemConfig::links
+  PairSide from, to;
+  std::uint16_t connected_from = 0, connected_to = 0;  // epochs that share a connection
+
+  PairSide& side(ipc::Side which) noexcept { return which == ipc::Side::from ? from : to; }
+  const PairSide& side(ipc::Side which) const noexcept {
+    return which == ipc::Side::from ? from : to;
+  }
+};
+
+// All pairs of a config, in its order. Names are unique.
+std::vector<Pair> make_pairs(const SystemConfig&, const Plan&);
+
+// Names under which the keeper stores what belongs to a pair.
+std::string segment_tag(const Pair&, ipc::Side, std::uint16_t epoch);
+std::string connection_tag(const Pair&);
+
+// What the pages say: messages of the whole link. Untrusted figures; 0 for a page that is not readable.
+std::uint64_t committed_count(const SideSegment&);
+std::uint64_t acknowledged_count(const SideSegment&);
+
+// Epochs of dead incarnations of `which` that neither its successor (as predecessor) nor the other
+// side (as messages to drain) can need any more.
+std::vector<std::uint16_t> droppable(const Pair&, ipc::Side which);
+
+}  // namespace bulkhead::supervisor

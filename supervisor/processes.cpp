@@ -1,0 +1,256 @@
+#include "supervisor/processes.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <set>
+#include <sstream>
+
+#include "base/child_process.hpp"
+#include "base/process_tree.hpp"
+#include "supervisor/expansion.hpp"
+
+extern "C" char** environ;
+
+namespace bulkhead::supervisor {
+namespace {
+
+constexpr auto sweep_patience = std::chrono::seconds(1);
+constexpr int control_fd_number = 3;  // the first free one: nothing passes LISTEN_FDS before it
+
+Result<base::Credentials> look_up_user(const std::string& name) {
+  errno = 0;
+  const passwd* user = ::getpwnam(name.c_str());
+  if (user == nullptr) return make_error(Errc::not_found, "user " + name);
+  base::Credentials credentials{user->pw_uid, user->pw_gid, {}};
+  int count = 64;
+  credentials.groups.resize(static_cast<std::size_t>(count));
+  if (::getgrouplist(name.c_str(), user->pw_gid, credentials.groups.data(), &count) < 0) {
+    credentials.groups.resize(static_cast<std::size_t>(count));
+    ::getgrouplist(name.c_str(), user->pw_gid, credentials.groups.data(), &count);
+  }
+  credentials.groups.resize(static_cast<std::size_t>(count));
+  return credentials;
+}
+
+std::vector<base::ResourceLimit> resource_limits(const Limits& limits, std::uint64_t nofile) {
+  std::vector<base::ResourceLimit> list;
+  const auto add = [&](int resource, std::uint64_t value) {
+    list.push_back({resource, value, value});
+  };
+  // The keeper raised its own limit; programs that use select() need the old one back.
+  rlimit own{};
+  ::getrlimit(RLIMIT_NOFILE, &own);
+  list.push_back(
+      {RLIMIT_NOFILE, limits.nofile.value_or(nofile), limits.nofile.value_or(own.rlim_max)});
+  if (limits.memory) add(RLIMIT_AS, *limits.memory);
+  if (limits.core) add(RLIMIT_CORE, *limits.core);
+  if (limits.pids) add(RLIMIT_NPROC, *limits.pids);
+  if (limits.cpu) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu).count();
+    add(RLIMIT_CPU, static_cast<std::uint64_t>(seconds));
+  }
+  return list;
+}
+
+std::optional<cpu_set_t> affinity(const Affinity& wanted, std::uint32_t index) {
+  if (wanted.kind == Affinity::Kind::none) return std::nullopt;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (wanted.kind == Affinity::Kind::fixed) {
+    for (const int cpu : wanted.cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+    return set;
+  }
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  ::sched_getaffinity(0, sizeof usable, &usable);
+  auto left = index % static_cast<std::uint32_t>(CPU_COUNT(&usable));
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &usable)) continue;
+    if (left-- == 0) {
+      CPU_SET(cpu, &set);
+      return set;
+    }
+  }
+  return std::nullopt;
+}
+
+// Errors that come from a lack of something on the machine, and may pass.
+bool may_pass(int error_number) {
+  return error_number == EAGAIN || error_number == ENOMEM || error_number == EMFILE ||
+         error_number == ENFILE || error_number == ETXTBSY;
+}
+
+}  // namespace
+
+Processes::Processes(const SystemConfig& config, const Plan& plan, const BrainArguments& arguments,
+                     KeeperClient& keeper, StateRegion& state, std::uint64_t system_id)
+    : config_(config),
+      plan_(plan),
+      arguments_(arguments),
+      keeper_(keeper),
+      state_(state),
+      system_id_(system_id),
+      living_(state_layout::slot_count) {}
+
+std::string Processes::cookie(Slot slot, Generation generation) const {
+  std::ostringstream text;
+  text << "BULKHEAD_COOKIE=" << std::hex << system_id_ << '/' << slot << '/' << generation;
+  return text.str();
+}
+
+Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generation,
+                                                   const StartFds& fds) const {
+  const InstancePlan& instance = plan_.instances[slot];
+  const auto worker = std::find_if(config_.workers.begin(), config_.workers.end(),
+                                   [&](const auto& w) { return w.name == instance.worker; });
+  base::SpawnPlan plan;
+  plan.executable = worker->executable;
+  for (const auto& argument : worker->command) {
+    auto expanded = expand(argument, instance.index);
+    if (!expanded) return expanded.error();
+    plan.argv.push_back(std::move(*expanded));
+  }
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const auto equals = text.find('=');
+    if (equals == text.npos || text.starts_with("BULKHEAD_")) continue;
+    variables[std::string(text.substr(0, equals))] = text.substr(equals + 1);
+  }
+  for (const auto& [name, value] : worker->env) {
+    auto expanded = expand(value, instance.index);
+    if (!expanded) return expanded.error();
+    variables[name] = std::move(*expanded);
+  }
+  variables["BULKHEAD_NAME"] = instance.name;
+  variables["BULKHEAD_WORKER"] = instance.worker;
+  variables["BULKHEAD_INDEX"] = std::to_string(instance.index);
+  variables["BULKHEAD_GENERATION"] = std::to_string(generation);
+  if (fds.control >= 0) {
+    variables["BULKHEAD_CONTROL_FD"] = std::to_string(control_fd_number);
+    plan.fds.push_back({fds.control, control_fd_number});
+  }
+  for (const auto& [name, value] : variables) plan.env.push_back(name + "=" + value);
+  plan.env.push_back(cookie(slot, generation));
+  plan.working_dir = worker->working_dir;
+  plan.output = plan.errors = fds.output;
+  plan.group = base::ProcessGroup::new_group;
+  plan.death_signal = base::DeathSignal{SIGKILL, keeper_.keeper_pid()};
+  plan.limits = resource_limits(worker->limits, keeper_.nofile_soft_limit());
+  plan.nice = worker->nice;
+  plan.affinity = affinity(worker->affinity, instance.index);
+  if (!worker->user.empty()) {
+    auto user = look_up_user(worker->user);
+    if (!user) return user.error();
+    plan.user = std::move(*user);
+  }
+  return plan;
+}
+
+StartOutcome Processes::start(Slot slot, const StartFds& fds) {
+  const Generation next = state_.claim(slot).generation + 1;
+  auto plan = make_spawn_plan(slot, next, fds);
+  if (!plan) {
+    StartOutcome outcome;
+    outcome.generation = state_.bump(slot);
+    outcome.error = plan.error();
+    outcome.error_number = EINVAL;
+    outcome.program_at_fault = true;
+    return outcome;
+  }
+  return start_internal(slot, *plan);
+}
+
+StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
+  StartOutcome outcome;
+  outcome.generation = state_.bump(slot);
+  ClaimTicket ticket = state_.ticket(slot, outcome.generation);
+  plan.sibling = true;
+  plan.claim = claim_slot;
+  plan.claim_argument = &ticket;
+  plan.failure_sink = {state_.failure_word(slot), outcome.generation};
+  base::ExecFailure failure;
+  auto spawned = base::spawn(plan, &failure);
+  if (!spawned) {
+    outcome.error = spawned.error();
+    outcome.error_number = failure.error_number;
+    outcome.program_at_fault = !may_pass(failure.error_number);
+    return outcome;
+  }
+  outcome.pid = spawned->pid;
+  living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd)};
+  return outcome;
+}
+
+// The caller looks at the exit ring after this: without an entry there the pid was not reaped when
+// its pidfd was opened, so that it is the right one.
+void Processes::adopt(Slot slot, Generation generation, std::int32_t pid) {
+  auto pidfd = base::open_pidfd(pid);
+  living_[slot] = {generation, pid, pidfd ? std::move(*pidfd) : base::UniqueFd{}};
+}
+
+void Processes::ended(Slot slot) noexcept {
+  living_[slot].pid = 0;
+  living_[slot].pidfd.reset();
+}
+
+bool Processes::alive(Slot slot) const noexcept { return living_[slot].pid != 0; }
+Generation Processes::generation(Slot slot) const noexcept { return living_[slot].generation; }
+std::int32_t Processes::pid(Slot slot) const noexcept { return living_[slot].pid; }
+
+Result<void> Processes::signal(Slot slot, int signal) {
+  if (!living_[slot].pidfd.is_open()) {
+    return make_error(Errc::not_found, "it has no living process");
+  }
+  return base::send_signal(living_[slot].pidfd.get(), signal);
+}
+
+void Processes::stop_group(Slot slot, int signal) {
+  const Living& living = living_[slot];
+  if (living.pid == 0) return;
+  // The group's number is the leader's pid, which stays taken until the keeper has reaped it, and
+  // its entry in the exit ring precedes that. A reap within this microsecond hits an empty group.
+  ::kill(-living.pid, signal);
+  ::kill(-living.pid, SIGCONT);
+}
+
+void Processes::kill_tree(Slot slot) {
+  const Living& living = living_[slot];
+  if (living.pid == 0) return;
+  if (living.pidfd.is_open()) (void)base::send_signal(living.pidfd.get(), SIGKILL);
+  ::kill(-living.pid, SIGKILL);
+}
+
+// Children of the keeper that are neither ours nor the brain: what a dead worker started comes to
+// the keeper, the subreaper, at the moment of the worker's death.
+bool Processes::keeper_has_strangers() const {
+  const std::string keeper = std::to_string(keeper_.keeper_pid());
+  const auto children = base::read_file("/proc/" + keeper + "/task/" + keeper + "/children");
+  if (!children) return true;  // a kernel without CONFIG_PROC_CHILDREN: look thoroughly
+  std::set<std::int32_t> known{::getpid()};
+  for (const Living& living : living_) {
+    if (living.pid != 0) known.insert(living.pid);
+  }
+  std::istringstream numbers(*children);
+  for (std::int32_t pid = 0; numbers >> pid;) {
+    if (!known.contains(pid)) return true;
+  }
+  return false;
+}
+
+void Processes::sweep(Slot slot, Generation generation) {
+  if (!keeper_has_strangers()) return;
+  // Who is left over in state D or is not ours to kill stays; the next sweep finds it again.
+  (void)base::kill_tree({cookie(slot, generation), 0, 0}, Deadline::in(sweep_patience));
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,146 @@
+#include "supervisor/status_report.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/clock.hpp"
+#include "supervisor/event_journal.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+struct Usage {
+  std::uint64_t rss_bytes = 0;
+  double cpu_percent = 0;  // since the process began
+};
+
+// Fields 14, 15, 22 and 24 of /proc/PID/stat (proc(5)); those after the name, which may hold anything.
+Usage read_usage(std::int32_t pid, TimeNs now) {
+  Usage usage;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  if (pid == 0 || !std::getline(file, line) || line.rfind(')') == line.npos) return usage;
+  std::istringstream fields(line.substr(line.rfind(')') + 2));
+  std::string skipped;
+  std::uint64_t user = 0, system = 0, started = 0, pages = 0;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  fields >> user >> system;
+  for (int field = 16; field < 22; ++field) fields >> skipped;
+  fields >> started >> skipped >> pages;
+  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const double lived = static_cast<double>(now) / 1e9 - static_cast<double>(started) / ticks;
+  usage.rss_bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (lived > 0) usage.cpu_percent = 100.0 * static_cast<double>(user + system) / ticks / lived;
+  return usage;
+}
+
+double seconds_since(TimeNs start, TimeNs now) {
+  return start == 0 || start > now ? 0 : static_cast<double>(now - start) / 1e9;
+}
+
+nlohmann::json next_start(const InstanceState& instance, TimeNs now) {
+  const bool waits =
+      instance.status == InstanceStatus::backoff || instance.status == InstanceStatus::half_open;
+  if (!waits || instance.due == time_never) return nullptr;
+  return instance.due > now ? static_cast<double>(instance.due - now) / 1e6 : 0.0;
+}
+
+nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
+  const InstancePlan& plan = from.plan.instances[slot];
+  const InstanceState& instance = from.supervision.instance(slot);
+  const Usage usage = read_usage(instance.pid, now);
+  std::string why = reason(from.plan, from.supervision.state(), slot, now);
+  if (const auto complaint = from.introducer.complaint(slot); !complaint.empty()) {
+    why += "; " + complaint;
+  }
+  return {{"name", plan.name},
+          {"worker", plan.worker},
+          {"index", plan.index},
+          {"state", to_string(instance.status)},
+          {"pid", instance.pid != 0 ? nlohmann::json(instance.pid) : nlohmann::json()},
+          {"generation", instance.generation},
+          {"restarts", instance.restarts},
+          {"uptime_s", instance.pid != 0 ? seconds_since(instance.started_at, now) : 0.0},
+          {"rss_bytes", usage.rss_bytes},
+          {"cpu_percent", usage.cpu_percent},
+          {"next_start_in_ms", next_start(instance, now)},
+          {"last_exit", render_exit(instance.last_exit)},
+          {"status_text", from.desk.status_text(slot)},
+          {"reason", why}};
+}
+
+nlohmann::json internal_row(const StatusSources& from, const InternalWorker& worker, TimeNs now) {
+  const std::int32_t pid = from.processes.pid(worker.slot());
+  const Usage usage = read_usage(pid, now);
+  return {{"name", worker.name()},
+          {"worker", worker.name()},
+          {"index", 0},
+          {"state", pid != 0 ? "ready" : "backoff"},
+          {"pid", pid != 0 ? nlohmann::json(pid) : nlohmann::json()},
+          {"generation", from.processes.generation(worker.slot())},
+          {"restarts", std::max(from.processes.generation(worker.slot()), 1U) - 1},
+          {"uptime_s", 0.0},
+          {"rss_bytes", usage.rss_bytes},
+          {"cpu_percent", usage.cpu_percent},
+          {"next_start_in_ms", nullptr},
+          {"last_exit", nullptr},
+          {"internal", true}};
+}
+
+bool link_concerns(const nlohmann::json& link, const Plan& plan, const std::vector<Slot>& slots) {
+  return std::any_of(slots.begin(), slots.end(), [&](Slot slot) {
+    return link["from"] == plan.instances[slot].name || link["to"] == plan.instances[slot].name;
+  });
+}
+
+}  // namespace
+
+Result<std::vector<Slot>> slots_named(const Plan& plan, const std::string& name) {
+  std::vector<Slot> slots;
+  for (Slot slot = 0; slot < plan.instances.size(); ++slot) {
+    const auto& instance = plan.instances[slot];
+    if (name.empty() || instance.name == name || instance.worker == name) slots.push_back(slot);
+  }
+  if (!slots.empty() || name.empty()) return slots;
+  std::string known;
+  for (const auto& worker : plan.workers) known += (known.empty() ? "" : ", ") + worker.name;
+  return make_error(Errc::not_found,
+                    "no worker or instance \"" + name + "\" (workers: " + known + ")");
+}
+
+Result<nlohmann::json> report_status(const StatusSources& from, const std::string& name, bool all) {
+  const auto slots = slots_named(from.plan, name);
+  if (!slots) return slots.error();
+  const TimeNs now = base::monotonic_ns();
+  auto workers = nlohmann::json::array();
+  for (const Slot slot : *slots) workers.push_back(worker_row(from, slot, now));
+  if (all && name.empty()) {
+    for (const auto* internal : from.internals)
+      workers.push_back(internal_row(from, *internal, now));
+  }
+  auto links = from.introducer.status();
+  if (!name.empty()) {
+    auto concerned = nlohmann::json::array();
+    for (auto& link : links) {
+      if (link_concerns(link, from.plan, *slots)) concerned.push_back(std::move(link));
+    }
+    links = std::move(concerned);
+  }
+  return nlohmann::json{{"supervisor",
+                         {{"name", from.arguments.system.name},
+                          {"brain_pid", ::getpid()},
+                          {"keeper_pid", from.keeper.keeper_pid()},
+                          {"brain_generation", from.keeper.brain_generation()},
+                          {"uptime_s", seconds_since(from.keeper.started_ns(), now)},
+                          {"http", nullptr},
+                          {"stopping", from.supervision.state().stopping},
+                          {"orphans_reaped", from.keeper.orphans_reaped()}}},
+                        {"workers", std::move(workers)},
+                        {"links", std::move(links)}};
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,33 @@
+// `status --json`: what is, in one document. Used by the control API; reads /proc, decides nothing.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "supervisor/brain_arguments.hpp"
+#include "supervisor/internal_workers.hpp"
+#include "supervisor/introducer.hpp"
+#include "supervisor/supervision.hpp"
+#include "supervisor/worker_desk.hpp"
+
+namespace bulkhead::supervisor {
+
+struct StatusSources {
+  const BrainArguments& arguments;
+  const Plan& plan;
+  const KeeperClient& keeper;
+  const Supervision& supervision;
+  const Introducer& introducer;
+  const WorkerDesk& desk;
+  const std::vector<InternalWorker*>& internals;
+  const Processes& processes;
+};
+
+// `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.
+Result<nlohmann::json> report_status(const StatusSources&, const std::string& name, bool all);
+
+// The slots that a name from a user means: one instance, or all of a worker.
+Result<std::vector<Slot>> slots_named(const Plan&, const std::string& name);
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,89 @@
+#include "supervisor/supervision.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "base/clock.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+template <class... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+
+}  // namespace
+
+Supervision::Supervision(const Plan& plan, StateRegion& region, SystemRecord record, Shell shell)
+    : plan_(plan),
+      region_(region),
+      record_(record),
+      shell_(std::move(shell)),
+      state_(initial_state(plan, record.random)),
+      saved_(plan.instances.size()) {}
+
+void Supervision::begin(const std::vector<Living>& living, bool fresh, TimeNs now) {
+  busy_ = true;
+  std::vector<Action> actions;
+  if (!fresh) {
+    for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
+      if (const auto saved = region_.load(slot)) state_.instances[slot] = *saved;
+    }
+    state_.stopping = record_.stopping != 0;
+    state_.kill_now = record_.kill_now != 0;
+    state_.finished = record_.finished != 0;
+    state_.exit_code = record_.exit_code;
+    actions = resume(plan_, state_, living, now);
+  }
+  save();
+  carry_out(std::move(actions));
+  busy_ = false;
+  apply(Tick{});
+}
+
+void Supervision::save() {
+  for (Slot slot = 0; slot < state_.instances.size(); ++slot) {
+    if (std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)) == 0) continue;
+    std::memcpy(&saved_[slot], &state_.instances[slot], sizeof(InstanceState));
+    region_.save(slot, state_.instances[slot]);
+  }
+  record_.random = state_.random;
+  record_.stopping = state_.stopping;
+  record_.kill_now = state_.kill_now;
+  record_.finished = state_.finished;
+  record_.exit_code = state_.exit_code;
+  region_.save_system(record_);
+}
+
+void Supervision::apply(const Event& event) {
+  queue_.push_back(event);
+  if (!busy_) drain();
+}
+
+void Supervision::drain() {
+  busy_ = true;
+  while (!queue_.empty()) {
+    const Event event = std::move(queue_.front());
+    queue_.pop_front();
+    auto actions = step(plan_, state_, event, base::monotonic_ns());
+    save();
+    carry_out(std::move(actions));
+  }
+  busy_ = false;
+  shell_.changed();
+}
+
+void Supervision::carry_out(std::vector<Action> actions) {
+  const Overloaded carry{
+      [&](const Spawn& action) { shell_.spawn(action.slot, action.generation); },
+      [&](const SendStop& action) { shell_.send_stop(action.slot); },
+      [&](const KillTree& action) { shell_.kill_tree(action.slot); },
+      [&](const SweepTree& action) { shell_.sweep(action.slot); },
+      [&](const Announce& action) { shell_.announce(action); },
+      [&](const Finished& action) { shell_.finished(action.exit_code); },
+  };
+  for (const Action& action : actions) std::visit(carry, action);
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,235 @@
+#include "supervisor/worker_desk.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/clock.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+constexpr std::uint64_t resync_id = 1;  // the only request that the brain ever makes
+constexpr std::size_t status_text_max = 200;
+
+TimeNs nanoseconds(Duration duration) { return static_cast<TimeNs>(duration.count()); }
+
+}  // namespace
+
+WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, const Plan& plan,
+                       KeeperClient& keeper, Callbacks callbacks)
+    : io_(io),
+      config_(config),
+      plan_(plan),
+      keeper_(keeper),
+      callbacks_(std::move(callbacks)),
+      desks_(plan.instances.size()) {}
+
+void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {
+  introducer_ = &introducer;
+  sessions_ = &sessions;
+}
+
+const WorkerConfig& WorkerDesk::config_of(Slot slot) const {
+  return *std::find_if(config_.workers.begin(), config_.workers.end(), [&](const auto& worker) {
+    return worker.name == plan_.instances[slot].worker;
+  });
+}
+
+// One bell per instance for all its incarnations: a start then costs one store round trip less.
+Result<void> WorkerDesk::ensure_bell(Slot slot) {
+  Desk& desk = desks_[slot];
+  if (desk.bell) return {};
+  const std::string tag = "attention/" + plan_.instances[slot].name;
+  if (auto kept = keeper_.take(tag); kept.is_open()) {
+    auto bell = AttentionBell::adopt(std::move(kept));
+    if (!bell) return bell.error();
+    desk.bell.emplace(std::move(*bell));
+    return {};
+  }
+  auto bell = AttentionBell::create(plan_.instances[slot].name);
+  if (!bell) return bell.error();
+  if (const auto stored = keeper_.put(tag, bell->fd()); !stored) return stored.error();
+  desk.bell.emplace(std::move(*bell));
+  return {};
+}
+
+void WorkerDesk::make_port(Slot slot, base::UniqueFd socket) {
+  desks_[slot].port = std::make_unique<ControlPort>(
+      io_, std::move(socket),
+      ControlPort::Callbacks{
+          [this, slot](ipc::Packet packet) { received(slot, std::move(packet)); },
+          [](const Error&) {},  // the exit ring tells of deaths
+          [this, slot] { desks_[slot].bell->bump(); }});
+}
+
+Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
+  if (const auto bell = ensure_bell(slot); !bell) return bell.error();
+  auto pair = base::make_socketpair(SOCK_SEQPACKET);
+  if (!pair) return pair.error();
+  const auto stored = keeper_.put("control/" + plan_.instances[slot].name, pair->first.get());
+  if (!stored) return stored.error();
+  desks_[slot].status_text.clear();
+  make_port(slot, std::move(pair->first));
+  return std::move(pair->second);
+}
+
+void WorkerDesk::adopt(Slot slot) {
+  auto socket = keeper_.take("control/" + plan_.instances[slot].name);
+  if (!socket.is_open() || !ensure_bell(slot)) return;
+  make_port(slot, std::move(socket));
+  desks_[slot].port->send(ipc::request(resync_id, ipc::method::resync, ipc::Json::object()));
+}
+
+void WorkerDesk::died(Slot slot) {
+  if (desks_[slot].port) desks_[slot].port->drain();
+  desks_[slot].port.reset();
+  desks_[slot].status_text.clear();
+  beats_.forget(slot);
+}
+
+void WorkerDesk::send(Slot slot, std::string_view method, ipc::Json params,
+                      std::span<const int> fds) {
+  if (desks_[slot].port) desks_[slot].port->send(ipc::notification(method, std::move(params)), fds);
+}
+
+void WorkerDesk::ask_to_stop(Slot slot, Duration timeout) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count();
+  send(slot, ipc::method::stop, ipc::encode(ipc::Stop{static_cast<std::uint64_t>(ms)}), {});
+}
+
+// A violation is the worker's, and costs it an error; it never costs the brain more than this call.
+void WorkerDesk::received(Slot slot, ipc::Packet packet) {
+  const auto message = ipc::read_message(packet.body);
+  if (!message) return callbacks_.violated(slot, message.error());
+  Result<void> taken;
+  if (message->is_answer()) {
+    taken = take_answer(slot, *message);
+  } else if (message->kind == ipc::ControlMessage::Kind::request) {
+    taken = take_request(slot, *message, packet);
+    if (!taken && desks_[slot].port) {
+      desks_[slot].port->send(ipc::error_answer(message->id, taken.error()));
+    }
+  } else {
+    taken = take_notification(slot, *message, packet);
+  }
+  if (!taken) callbacks_.violated(slot, taken.error());
+}
+
+Result<void> WorkerDesk::take_request(Slot slot, const ipc::ControlMessage& message,
+                                      ipc::Packet& packet) {
+  if (message.method == ipc::method::hello)
+    return greet(slot, message.id, *message.content, packet);
+  if (message.method == ipc::method::service_connect) {
+    const auto wanted = ipc::decode<ipc::ServiceConnect>(*message.content);
+    if (!wanted) return wanted.error();
+    connect_service(slot, message.id, *wanted);
+    return {};
+  }
+  return make_error(Errc::method_not_found, std::string(message.method));
+}
+
+Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& params,
+                               ipc::Packet& packet) {
+  const auto hello = ipc::decode<ipc::HelloWorker>(params);
+  if (!hello) return hello.error();
+  const std::string& name = plan_.instances[slot].name;
+  if (const auto same = ipc::check_versions(hello->versions, name); !same) return same.error();
+  if (hello->generation != callbacks_.generation(slot)) {
+    return make_error(Errc::protocol_violation,
+                      name + " says it is generation " + std::to_string(hello->generation));
+  }
+  const WorkerConfig& config = config_of(slot);
+  if (config.watchdog) {
+    auto beat = ipc::fd_named(packet, "beat");
+    if (!beat) return beat.error();
+    const auto watched = beats_.watch(slot, hello->generation, beat->get(),
+                                      nanoseconds(*config.watchdog), base::monotonic_ns());
+    if (!watched) return watched.error();
+    if (const auto kept = keeper_.put("beat/" + name, beat->get()); !kept) return kept.error();
+  }
+  ipc::HelloAnswer answer;
+  answer.name = name;
+  answer.worker = config.name;
+  answer.index = plan_.instances[slot].index;
+  answer.generation = hello->generation;
+  answer.config = ipc::Json::parse(config.config_json, nullptr, false);
+  answer.links = introducer_->count_links(slot);
+  answer.watchdog_ms = config.watchdog ? nanoseconds(*config.watchdog) / 1'000'000 : 0;
+  for (const auto& provided : config.provides) answer.provides.push_back(provided.name);
+  const auto attention = desks_[slot].bell->read_only();
+  if (!attention) return attention.error();
+  const int fd = attention->get();
+  desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), std::span<const int>(&fd, 1));
+  introducer_->open_links(slot);
+  return {};
+}
+
+void WorkerDesk::connect_service(Slot slot, std::uint64_t id, const ipc::ServiceConnect& wanted) {
+  const Generation generation = callbacks_.generation(slot);
+  const TimeNs patience = std::min<std::uint64_t>(wanted.timeout_ms, 3'600'000) * 1'000'000;
+  sessions_->connect(
+      slot, wanted.service, base::monotonic_ns() + patience,
+      [this, slot, id, generation](Result<Sessions::Connected> connected) {
+        if (!desks_[slot].port || callbacks_.generation(slot) != generation) return;
+        desks_[slot].port->send(
+            connected ? ipc::result(id, ipc::encode(ipc::ServiceConnectAnswer{connected->pair, ""}))
+                      : ipc::error_answer(id, connected.error()));
+      });
+}
+
+Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& message) {
+  if (message.id != resync_id || message.kind == ipc::ControlMessage::Kind::error) return {};
+  const auto answer = ipc::decode<ipc::ResyncAnswer>(*message.content);
+  if (!answer) return answer.error();
+  if (answer->generation != callbacks_.generation(slot)) return {};
+  introducer_->resynced(slot, *answer);
+  sessions_->resynced(slot, *answer);
+  if (const auto& watchdog = config_of(slot).watchdog) {
+    if (const auto page = keeper_.find("beat/" + plan_.instances[slot].name)) {
+      (void)beats_.watch(slot, answer->generation, *page, nanoseconds(*watchdog),
+                         base::monotonic_ns());
+    }
+  }
+  if (answer->phase == ipc::WorkerPhase::ready) callbacks_.ready(slot, answer->generation);
+  return {};
+}
+
+Result<void> WorkerDesk::take_notification(Slot slot, const ipc::ControlMessage& message,
+                                           ipc::Packet& packet) {
+  const ipc::Json& params = *message.content;
+  if (message.method == ipc::method::ready) {
+    const auto ready = ipc::decode<ipc::Ready>(params);
+    if (!ready) return ready.error();
+    callbacks_.ready(slot, ready->generation);
+    return {};
+  }
+  if (message.method == ipc::method::link_offer) {
+    const auto offer = ipc::decode<ipc::LinkOffer>(params);
+    if (!offer) return offer.error();
+    auto segment = ipc::fd_named(packet, "segment");
+    if (!segment) return segment.error();
+    if (sessions_->offered(slot, *offer, *segment)) return {};
+    return introducer_->offered(slot, *offer, std::move(*segment));
+  }
+  if (message.method == ipc::method::link_closed) {
+    const auto closed = ipc::decode<ipc::LinkClosed>(params);
+    if (!closed) return closed.error();
+    if (sessions_->closed(slot, *closed)) return {};
+    return introducer_->closed(slot, *closed);
+  }
+  if (message.method == ipc::method::status) {
+    std::string text;
+    ipc::FieldReader fields("status", params);
+    if (fields.required("text", text).failed()) return fields.error();
+    std::size_t size = std::min(text.size(), status_text_max);
+    while (size < text.size() && size > 0 && (text[size] & 0xC0) == 0x80)
+      --size;  // whole characters
+    desks_[slot].status_text = text.substr(0, size);
+    return {};
+  }
+  return {};  // a newer runtime may say more than we know
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,74 @@
+// Where workers talk to the brain: the control socket, attention bell and beat of every instance, and
+// what each control message means. Used by the brain.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/control_protocol.hpp"
+#include "supervisor/attention_bell.hpp"
+#include "supervisor/beat_watch.hpp"
+#include "supervisor/control_port.hpp"
+#include "supervisor/introducer.hpp"
+#include "supervisor/sessions.hpp"
+
+namespace bulkhead::supervisor {
+
+// Threads: the brain's loop. After a crash of the brain: adopt() continues with the sockets and bells
+// of the keeper's store, and asks each worker to say again what may have been lost.
+class WorkerDesk {
+ public:
+  struct Callbacks {
+    std::function<Generation(Slot)> generation;  // of the living incarnation
+    std::function<void(Slot, Generation)> ready;
+    std::function<void(Slot, const Error&)> violated;  // told once per offence
+  };
+
+  WorkerDesk(boost::asio::io_context&, const SystemConfig&, const Plan&, KeeperClient&, Callbacks);
+  void attach(Introducer&, Sessions&);
+
+  // For a start: a fresh control socket; its brain end is stored. The worker's end is returned.
+  Result<base::UniqueFd> open_port(Slot);
+  void adopt(Slot);
+  // The exit entry was read: takes what the worker said last, then closes its port.
+  void died(Slot);
+
+  void send(Slot, std::string_view method, ipc::Json params, std::span<const int> fds);
+  void ask_to_stop(Slot, Duration timeout);
+
+  BeatWatch& beats() noexcept { return beats_; }
+  const std::string& status_text(Slot slot) const { return desks_[slot].status_text; }
+
+ private:
+  struct Desk {
+    std::unique_ptr<ControlPort> port;
+    std::optional<AttentionBell> bell;
+    std::string status_text;
+  };
+
+  const WorkerConfig& config_of(Slot) const;
+  Result<void> ensure_bell(Slot);
+  void make_port(Slot, base::UniqueFd);
+  void received(Slot, ipc::Packet);
+  Result<void> take_request(Slot, const ipc::ControlMessage&, ipc::Packet&);
+  Result<void> take_answer(Slot, const ipc::ControlMessage&);
+  Result<void> take_notification(Slot, const ipc::ControlMessage&, ipc::Packet&);
+  Result<void> greet(Slot, std::uint64_t id, const ipc::Json& params, ipc::Packet&);
+  void connect_service(Slot, std::uint64_t id, const ipc::ServiceConnect&);
+
+  boost::asio::io_context& io_;
+  const SystemConfig& config_;
+  const Plan& plan_;
+  KeeperClient& keeper_;
+  Callbacks callbacks_;
+  Introducer* introducer_ = nullptr;
+  Sessions* sessions_ = nullptr;
+  std::vector<Desk> desks_;  // by slot
+  BeatWatch beats_;
+};
+
+}  // namespace bulkhead::supervisor
