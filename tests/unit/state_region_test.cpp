@@ -1,0 +1,184 @@
+// The state memory as a killed brain may leave it: each test builds the memory by hand and looks once.
+#include "supervisor/state_region.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using state_layout::Layout;
+
+class StateMemory : public testing::Test {
+ protected:
+  StateMemory() : fd_(std::move(*StateRegion::create())) { again(); }
+
+  // As the next brain sees it.
+  StateRegion& again() {
+    brain_.emplace(std::move(*StateRegion::map(fd_.get())));
+    return *brain_;
+  }
+  Layout& by_hand() {
+    if (hand_.data() == nullptr) {
+      hand_ =
+          std::move(*base::MappedRegion::map(fd_.get(), sizeof(Layout), base::Access::read_write));
+    }
+    return *reinterpret_cast<Layout*>(hand_.data());
+  }
+
+  base::UniqueFd fd_;
+  base::MappedRegion hand_;
+  std::optional<StateRegion> brain_;
+};
+
+InstanceState instance(std::uint32_t restarts) {
+  InstanceState state;
+  state.restarts = restarts;
+  state.pid = 4711;
+  return state;
+}
+
+EventRecord event(std::string_view words) {
+  EventRecord record;
+  record.type = 3;
+  set_text(record, words);
+  return record;
+}
+
+TEST_F(StateMemory, cannot_be_resized_by_anybody) {
+  EXPECT_NE(::ftruncate(fd_.get(), 0), 0);
+  EXPECT_NE(::ftruncate(fd_.get(), 1 << 30), 0);
+}
+
+TEST_F(StateMemory, of_another_size_or_version_is_refused) {
+  auto small = base::make_memfd("small", true);
+  ASSERT_EQ(::ftruncate(small->get(), 4096), 0);
+  EXPECT_TRUE(StateRegion::map(small->get()).error().is(Errc::version_mismatch));
+  by_hand().header.version = state_layout::version + 1;
+  EXPECT_TRUE(StateRegion::map(fd_.get()).error().is(Errc::version_mismatch));
+}
+
+TEST_F(StateMemory, of_a_brain_with_other_instance_records_is_refused) {
+  by_hand().header.instance_bytes = sizeof(InstanceState) + 8;
+  EXPECT_TRUE(StateRegion::map(fd_.get()).error().is(Errc::version_mismatch));
+}
+
+TEST_F(StateMemory, has_no_record_before_the_first_save) {
+  EXPECT_EQ(brain_->load(0), std::nullopt);
+  EXPECT_FALSE(brain_->load_system());
+  EXPECT_EQ(brain_->claim(state_layout::slot_count - 1), Claim{});
+}
+
+TEST_F(StateMemory, keeps_the_last_save_for_the_next_brain) {
+  for (std::uint32_t i = 1; i <= 5; ++i) {
+    brain_->save(8191, instance(i));
+    const auto found = again().load(8191);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->restarts, i);
+    EXPECT_EQ(found->pid, 4711);
+  }
+  EXPECT_EQ(brain_->load(8190), std::nullopt);
+}
+
+TEST_F(StateMemory, shows_the_record_before_one_that_was_half_written) {
+  brain_->save(0, instance(1));
+  brain_->save(0, instance(2));
+  auto& slot = by_hand().instances[0];
+  const auto stamp = slot.stamp.load();
+  // The kill came inside the copy: the free half is torn, the stamp is still the old one.
+  std::memset(&slot.copies[(stamp + 1) & 1], 0xee, sizeof(InstanceState) / 2);
+  EXPECT_EQ(again().load(0)->restarts, 2u);
+  brain_->save(0, instance(3));
+  EXPECT_EQ(again().load(0)->restarts, 3u);
+}
+
+TEST_F(StateMemory, shows_the_system_record_before_one_that_was_half_written) {
+  SystemRecord record;
+  record.next_session = 42;
+  record.operations[255] = 7;
+  brain_->save_system(record);
+  auto& buffer = by_hand().system;
+  buffer.copies[(buffer.stamp.load() + 1) & 1].next_session = 999;
+  const auto found = again().load_system();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->next_session, 42u);
+  EXPECT_EQ(found->operations[255], 7u);
+}
+
+TEST_F(StateMemory, gives_a_claim_to_one_process_of_the_latest_generation_only) {
+  const auto first = brain_->bump(5);
+  EXPECT_EQ(first, 1u);
+  EXPECT_EQ(brain_->claim(5), (Claim{1, 0}));
+  auto late = brain_->ticket(5, first);  // of a brain that was killed inside its vfork
+  const auto second = again().bump(5);   // by its successor
+  auto mine = brain_->ticket(5, second);
+  EXPECT_FALSE(claim_slot(&late));
+  EXPECT_TRUE(claim_slot(&mine));
+  EXPECT_FALSE(claim_slot(&mine)) << "a second start of the same generation";
+  EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
+}
+
+TEST_F(StateMemory, tells_an_exec_failure_of_this_generation_from_an_older_one) {
+  brain_->failure_word(3)->store(base::pack_failure(4, {base::SpawnStage::exec, 2}));
+  const auto failure = again().exec_failure(3, 4);
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->stage, base::SpawnStage::exec);
+  EXPECT_EQ(failure->error_number, 2);
+  EXPECT_FALSE(brain_->exec_failure(3, 5));
+}
+
+TEST_F(StateMemory, numbers_events_from_one_and_keeps_them_for_the_next_brain) {
+  EXPECT_EQ(brain_->next_event(), 1u);
+  EXPECT_EQ(brain_->append(event("first")), 1u);
+  EXPECT_EQ(again().append(event("second")), 2u);
+  EXPECT_EQ(text(*brain_->read_event(1)), "first");
+  EXPECT_EQ(text(*brain_->read_event(2)), "second");
+  EXPECT_EQ(brain_->read_event(1)->sequence, 1u);
+  EXPECT_EQ(brain_->read_event(0), std::nullopt);
+  EXPECT_EQ(brain_->read_event(3), std::nullopt) << "not yet";
+}
+
+TEST_F(StateMemory, cuts_a_long_text_of_an_event) {
+  brain_->append(event(std::string(100, 'x')));
+  EXPECT_EQ(text(*brain_->read_event(1)), std::string(48, 'x'));
+}
+
+TEST_F(StateMemory, forgets_the_oldest_events_when_the_ring_wraps) {
+  by_hand().header.next_event.store(state_layout::event_count);  // as after that many
+  brain_->append(event("last of the first round"));
+  brain_->append(event("overwrites number one"));
+  EXPECT_EQ(brain_->oldest_event(), 2u);
+  EXPECT_EQ(brain_->read_event(1), std::nullopt);
+  EXPECT_EQ(text(*brain_->read_event(state_layout::event_count + 1)), "overwrites number one");
+}
+
+TEST_F(StateMemory, treats_an_event_as_gone_while_its_place_is_being_overwritten) {
+  brain_->append(event("old"));
+  by_hand().events[1][0].store(0);  // killed between this store and the last one
+  EXPECT_EQ(again().read_event(1), std::nullopt);
+}
+
+TEST_F(StateMemory, never_shows_an_event_whose_append_was_killed_before_the_count) {
+  brain_->append(event("whole"));
+  auto& words = by_hand().events[2];
+  words[0].store(2);  // complete, but next_event still says 2
+  EXPECT_EQ(again().read_event(2), std::nullopt);
+  EXPECT_EQ(brain_->append(event("in its place")), 2u);
+  EXPECT_EQ(text(*brain_->read_event(2)), "in its place");
+}
+
+TEST_F(StateMemory, beats_and_takes_over_where_the_keeper_looks) {
+  brain_->beat();
+  brain_->beat();
+  brain_->set_taken_over(3);
+  EXPECT_EQ(by_hand().header.beat.load(), 2u);
+  EXPECT_EQ(by_hand().header.taken_over.load(), 3u);
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor
