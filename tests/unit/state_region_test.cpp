@@ -115,8 +115,9 @@ TEST_F(StateMemory, gives_a_claim_to_one_process_of_the_latest_generation_only) 
   EXPECT_EQ(first, 1u);
   EXPECT_EQ(brain_->claim(5), (Claim{1, 0}));
   auto late = brain_->ticket(5, first);  // of a brain that was killed inside its vfork
-  const auto second = again().bump(5);   // by its successor
-  auto mine = brain_->ticket(5, second);
+  auto successor = StateRegion::map(fd_.get());
+  const auto second = successor->bump(5);
+  auto mine = successor->ticket(5, second);
   EXPECT_FALSE(claim_slot(&late));
   EXPECT_TRUE(claim_slot(&mine));
   EXPECT_FALSE(claim_slot(&mine)) << "a second start of the same generation";
