@@ -1,7 +1,9 @@
 // `events`, and the viewer that shows them under `run`: the supervisor starts this same command, with
-// the terminal as its stdout, so that a stopped terminal stalls nobody else.
+// the terminal as its stdout, so that a stopped terminal stalls nobody else, and ends it with SIGTERM,
+// after which it shows what is left.
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -60,8 +62,10 @@ class Printer {
       : format_(format), text_(realtime_minus_monotonic_ns(), colours) {}
 
   EventText& text() noexcept { return text_; }
+  std::uint64_t next() const noexcept { return next_; }
 
   bool print(const json& event) {
+    next_ = std::max(next_, event.value("seq", std::uint64_t{0}) + 1);
     if (format_ == Format::json) return print_line(event.dump());
     return print_line(text_.line(event));
   }
@@ -69,7 +73,15 @@ class Printer {
  private:
   Format format_;
   EventText text_;
+  std::uint64_t next_ = 0;
 };
+
+// Raised by SIGTERM from now on.
+const StopFlag& stop_at_sigterm() {
+  static StopFlag flag;
+  std::signal(SIGTERM, [](int) { flag.raise(); });
+  return flag;
+}
 
 Result<void> print_past(Connection& system, std::uint64_t since, Printer& printer) {
   for (;;) {
@@ -85,9 +97,23 @@ Result<void> print_past(Connection& system, std::uint64_t since, Printer& printe
   }
 }
 
+// Until the system ends, SIGTERM, or nobody reads our output any more.
+Result<void> follow(Connection& system, std::uint64_t since, Printer& printer) {
+  auto followed = system.follow_events(
+      since, [&](const json& event) { return printer.print(event); },
+      Deadline::never().unless(stop_at_sigterm()));
+  if (followed || followed.error().is(Errc::no_system)) return {};
+  if (!followed.error().is(Errc::stopped)) return followed.error();
+  const auto rest = print_past(system, std::max(since, printer.next()), printer);
+  if (!rest && !rest.error().is(Errc::no_system)) return rest.error();
+  return {};
+}
+
 }  // namespace
 
 Outcome events(const SystemChoice& choice, const EventsOptions& options) {
+  // A viewer is in a process group of its own; on a terminal with `tostop` a write would stop it.
+  if (options.format == Format::terminal) std::signal(SIGTTOU, SIG_IGN);
   auto system = reach(choice);
   if (!system) return complain(system.error());
   const bool colours = colours_wanted(STDOUT_FILENO);
@@ -103,14 +129,9 @@ Outcome events(const SystemChoice& choice, const EventsOptions& options) {
     }
   }
   const std::uint64_t since = options.since.value_or(1);
-  const auto ended =
-      options.follow ? system->follow_events(since, [&](const json& e) { return printer.print(e); })
-                     : print_past(*system, since, printer);
-  // The viewer goes with its system: that is no error to tell a person about.
-  if (!ended && options.format == Format::terminal && ended.error().is(Errc::no_system)) {
-    return Outcome::done;
-  }
-  return ended ? Outcome::done : complain(ended.error());
+  const auto shown =
+      options.follow ? follow(*system, since, printer) : print_past(*system, since, printer);
+  return shown ? Outcome::done : complain(shown.error());
 }
 
 }  // namespace bulkhead::cli
