@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -137,7 +138,17 @@ struct ParseContext {
 using ParsedConfig = std::variant<SystemConfig, std::vector<ConfigIssue>>;
 ParsedConfig parse_config(const std::string& text, const std::string& path, const ParseContext&);
 
+// Reads the file and parses it. One that cannot be read is an issue at 1:1.
+struct LoadedConfig {
+  std::string text;  // as it stood in the file
+  ParsedConfig parsed;
+};
+LoadedConfig load_config(const std::string& path, const ParseContext&);
+
 // The config with every default filled in, for `defaults --effective` and for tests.
 nlohmann::ordered_json effective_json(const SystemConfig&);
+
+// configs/schema.json as it was when this was built.
+std::string_view config_schema() noexcept;
 
 }  // namespace bulkhead::supervisor

@@ -1,0 +1,56 @@
+// A config on its way from text to SystemConfig: the values with their positions, what has been understood
+// so far, and what was wrong with the rest. Shared by config_*.cpp; gone when parse_config returns.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/config.hpp"
+#include "supervisor/config_reader.hpp"
+
+namespace bulkhead::supervisor {
+
+inline constexpr std::uint32_t instances_max = 8192;  // as many slots as the state region has
+
+struct Draft {
+  const ParseContext& context;
+  Issues issues;
+  SystemConfig config;
+  WorkerConfig worker_defaults;  // what "defaults" makes of a worker
+  std::vector<At> worker_at;     // beside config.workers: where each stands
+  std::vector<At> link_at;       // beside config.links
+  std::map<std::string, std::size_t, std::less<>> worker_index;
+
+  const WorkerConfig* find_worker(std::string_view name) const;
+  // `at` names a worker: reports and returns nullptr when there is none of that name.
+  const WorkerConfig* resolve_worker(json_source::Position, const At&,
+                                     const std::string& name) const;
+};
+
+// config_restart.cpp: what workers and defaults have alike.
+void read_restart(const At&, Restart& into);
+void read_stop(const At&, Stop& into);
+void read_logs(const At&, const std::string& directory, Logs& into);
+
+// config_worker.cpp
+void read_workers(Draft&, const At&);
+
+// config_links.cpp
+void read_links(Draft&, const At&);
+
+// config_checks.cpp: what only shows when all of it is known.
+void check_dependencies(Draft&);
+void check_services(Draft&);
+void check_totals(Draft&);
+
+// config_machine.cpp: what only this machine can say.
+void check_machine(Draft&);
+std::string find_executable(const std::string& program, const SystemConfig&, const ParseContext&,
+                            std::string* problem);
+
+// An absolute path: `path` as seen from `directory`.
+std::string absolute_path(const std::string& directory, const std::string& path);
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,135 @@
+// Every key and every word that a config may contain, once: read by the parser, written by
+// effective_json, and held against configs/schema.json by a test.
+#pragma once
+
+#include <array>
+#include <csignal>
+
+#include "supervisor/config_reader.hpp"
+
+namespace bulkhead::supervisor::config_keys {
+
+inline constexpr std::array system{
+    Key{"$schema"},
+    Key{"version"},
+    Key{"name"},
+    Key{"defaults"},
+    Key{"workers"},
+    Key{"links"},
+    Key{"supervisor"},
+    Key{"groups", "workers are restarted one by one; remove it"},
+    Key{"sockets", "no sockets are held for workers; let them open their own"}};
+inline constexpr std::array defaults{Key{"restart"}, Key{"stop"}, Key{"logs"}};
+inline constexpr std::array restart{Key{"policy"}, Key{"backoff"}, Key{"limit"}};
+inline constexpr std::array backoff{Key{"initial"}, Key{"max"}, Key{"factor"}, Key{"jitter"},
+                                    Key{"reset_after"}};
+inline constexpr std::array limit{Key{"count"}, Key{"within"}, Key{"then"}};
+inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
+inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
+inline constexpr std::array worker{
+    Key{"command"},
+    Key{"instances"},
+    Key{"kind"},
+    Key{"ready"},
+    Key{"watchdog"},
+    Key{"depends_on"},
+    Key{"restart"},
+    Key{"stop"},
+    Key{"logs"},
+    Key{"env"},
+    Key{"working_dir"},
+    Key{"user"},
+    Key{"limits"},
+    Key{"cpu"},
+    Key{"runtime"},
+    Key{"provides"},
+    Key{"config"},
+    Key{"sandbox"},
+    Key{"warm_spares"},
+    Key{"every", "no worker is started by the clock; start a oneshot from cron"},
+    Key{"contain", "workers share the pid namespace of the system; remove it"}};
+inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
+inline constexpr std::array watchdog{Key{"timeout"}};
+inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
+                                   Key{"pids"}};
+inline constexpr std::array cpu{Key{"affinity"}, Key{"nice"}};
+inline constexpr std::array provided{Key{"name"}, Key{"transport"}};
+inline constexpr std::array link{
+    Key{"type"},      Key{"from"},     Key{"to"},
+    Key{"transport"}, Key{"capacity"}, Key{"max_message"},
+    Key{"wait"},      Key{"overflow"}, Key{"max_attempts", "links are channels; leave it out"}};
+inline constexpr std::array supervisor{
+    Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};
+
+struct Section {
+  std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself
+  std::span<const Key> keys;
+};
+inline constexpr std::array<Section, 15> sections{{{"system", system},
+                                                   {"defaults", defaults},
+                                                   {"restart", restart},
+                                                   {"backoff", backoff},
+                                                   {"limit", limit},
+                                                   {"stop", stop},
+                                                   {"logs", logs},
+                                                   {"worker", worker},
+                                                   {"ready", ready},
+                                                   {"watchdog", watchdog},
+                                                   {"limits", limits},
+                                                   {"cpu", cpu},
+                                                   {"provided", provided},
+                                                   {"link", link},
+                                                   {"supervisor", supervisor}}};
+
+inline constexpr Named<RestartPolicy> restart_policy[] = {{"always", RestartPolicy::always},
+                                                          {"on_failure", RestartPolicy::on_failure},
+                                                          {"never", RestartPolicy::never}};
+inline constexpr Named<LimitThen> limit_then[] = {{"half_open", LimitThen::half_open},
+                                                  {"stop", LimitThen::stop},
+                                                  {"escalate", LimitThen::escalate},
+                                                  {"exit", LimitThen::exit}};
+inline constexpr Named<ReadyType> ready_type[] = {
+    {"exec", ReadyType::exec}, {"notify", ReadyType::notify}, {"port", ReadyType::port}};
+inline constexpr Named<WorkerKind> worker_kind[] = {{"service", WorkerKind::service},
+                                                    {"oneshot", WorkerKind::oneshot}};
+inline constexpr Key absent_kinds[] = {
+    {"scheduled", "no worker is started by the clock; start a oneshot from cron"}};
+inline constexpr Named<DependsOn> depends_on[] = {{"started", DependsOn::started},
+                                                  {"ready", DependsOn::ready},
+                                                  {"completed", DependsOn::completed}};
+inline constexpr Named<LogOverflow> log_overflow[] = {{"drop", LogOverflow::drop},
+                                                      {"block", LogOverflow::block}};
+inline constexpr Named<LinkType> link_type[] = {{"channel", LinkType::channel}};
+inline constexpr Key absent_link_types[] = {
+    {"topic", "links are channels; give each receiver its own"},
+    {"queue", "links are channels; a link to a worker with N instances is N channels"}};
+inline constexpr Named<Transport> transport[] = {{"shm", Transport::shm},
+                                                 {"unix", Transport::unix_socket},
+                                                 {"tcp", Transport::tcp},
+                                                 {"pipe", Transport::pipe}};
+inline constexpr Named<WaitMode> wait_mode[] = {
+    {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"block", WaitMode::block}};
+inline constexpr Named<int> stop_signal[] = {
+    {"SIGTERM", SIGTERM},   {"SIGINT", SIGINT},   {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP},
+    {"SIGUSR1", SIGUSR1},   {"SIGUSR2", SIGUSR2}, {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM},
+    {"SIGWINCH", SIGWINCH}, {"SIGPWR", SIGPWR},   {"SIGKILL", SIGKILL}};
+
+// Where the contract knows several words and this version one: what it has, and what it has not.
+inline constexpr std::string_view sandboxes[] = {"none"};
+inline constexpr Key absent_sandboxes[] = {{"basic", "workers run with our rights; set \"user\""},
+                                           {"strict", "workers run with our rights; set \"user\""}};
+inline constexpr std::string_view link_overflows[] = {"block"};
+inline constexpr Key absent_link_overflows[] = {{"drop_oldest", "a full link blocks its sender"},
+                                                {"drop_newest", "a full link blocks its sender"},
+                                                {"conflate", "a full link blocks its sender"}};
+
+// The word for a value: what read_enum would read.
+template <class E, std::size_t N>
+constexpr std::string_view word(const Named<E> (&names)[N], E value) {
+  for (const auto& named : names) {
+    if (named.value == value) return named.name;
+  }
+  return "?";
+}
+
+}  // namespace bulkhead::supervisor::config_keys

@@ -1,0 +1,128 @@
+// One link: who, how, and how much fits.
+#include <bit>
+
+#include "base/units.hpp"
+#include "supervisor/config_draft.hpp"
+#include "supervisor/config_keys.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using json_source::in_quotes;
+using Type = json_source::Value::Type;
+
+constexpr std::uint64_t capacity_min = 4096, capacity_max = std::uint64_t{1} << 30;
+
+struct End {
+  At at;
+  const WorkerConfig* worker;  // nullptr: unknown, and reported
+};
+
+std::optional<End> read_end(const Draft& draft, const ObjectAt& section, std::string_view key) {
+  const auto found = section.find(key);
+  if (!found) {
+    section.missing(key, "expected the name of a worker");
+    return std::nullopt;
+  }
+  if (found->value->type == Type::array) {
+    found->wrong_type("string", "a channel has one worker at each end: write the name of one");
+    return std::nullopt;
+  }
+  const auto name = read_text(*found, "the name of a worker");
+  if (!name) return std::nullopt;
+  const End end{*found, draft.resolve_worker(found->value->at, *found, *name)};
+  if (end.worker != nullptr && !end.worker->runtime) {
+    found->wrong("worker " + in_quotes(*name) +
+                 " has \"runtime\": false and can hold no link (remove one of the two)");
+  }
+  return end;
+}
+
+void read_ends(Draft& draft, const ObjectAt& section, LinkConfig& link) {
+  const auto from = read_end(draft, section, "from");
+  const auto to = read_end(draft, section, "to");
+  if (from && from->worker != nullptr) link.from = from->worker->name;
+  if (to && to->worker != nullptr) link.to = {to->worker->name};
+  if (link.from.empty() || link.to.empty()) return;
+  if (from->worker == to->worker) {
+    return to->at.wrong("the link leads from " + in_quotes(link.from) +
+                        " to itself (expected two workers)");
+  }
+  if (from->worker->instances > 1 && to->worker->instances > 1) {
+    to->at.wrong("a link from " + std::to_string(from->worker->instances) + " instances to " +
+                 std::to_string(to->worker->instances) +
+                 " (expected one instance at one end at least: put a worker in between)");
+  }
+}
+
+std::string as_text(std::uint64_t size) { return "\"" + base::format_size(size) + "\""; }
+
+void check_room(const ObjectAt& section, const LinkConfig& link) {
+  if (link.transport != Transport::shm) return;
+  const std::uint64_t capacity = link.options.capacity, message = link.options.max_message;
+  const auto capacity_at = section.find("capacity");
+  if (capacity_at && !std::has_single_bit(capacity)) {
+    const std::uint64_t below = std::bit_floor(capacity);
+    return capacity_at->wrong(as_text(capacity) + " is no power of two, which shm needs (write " +
+                              as_text(below) +
+                              (below < capacity_max ? " or " + as_text(below * 2) : "") + ")");
+  }
+  const std::uint64_t most = (capacity - 64) / 2;
+  if (message <= most) return;
+  const std::uint64_t needed = std::bit_ceil(2 * message + 64);
+  const auto where = section.find("max_message") ? section.find("max_message") : capacity_at;
+  std::string remedy = "expected max_message " + as_text(most) + " at most";
+  if (needed <= capacity_max) remedy += ", or capacity " + as_text(needed);
+  where->wrong("max_message " + as_text(message) + " does not fit into capacity " +
+               as_text(capacity) + " on shm, which takes messages of (capacity - 64) / 2 (" +
+               remedy + ")");
+}
+
+void read_options(const ObjectAt& section, LinkConfig& link) {
+  if (const auto found = section.find("transport")) {
+    keep(link.transport, read_enum(*found, config_keys::transport));
+  }
+  if (const auto found = section.find("wait")) {
+    keep(link.options.wait, read_enum(*found, config_keys::wait_mode));
+  }
+  if (const auto found = section.find("overflow")) {
+    read_choice(*found, config_keys::link_overflows, config_keys::absent_link_overflows);
+  }
+  bool readable = true;
+  const auto read = [&](std::string_view key, std::uint64_t min, std::size_t& into) {
+    const auto found = section.find(key);
+    if (!found) return;
+    const auto size = read_size(*found, min, capacity_max);
+    readable = readable && size.has_value();
+    if (size) into = *size;
+  };
+  read("capacity", capacity_min, link.options.capacity);
+  read("max_message", 1, link.options.max_message);
+  if (readable) check_room(section, link);
+}
+
+void read_link(Draft& draft, const At& at, LinkConfig& link) {
+  const ObjectAt section(at, config_keys::link);
+  if (at.value->type != Type::object) return;
+  if (const auto found = section.find("type")) {
+    keep(link.type, read_enum(*found, config_keys::link_type, config_keys::absent_link_types));
+    // The other ends and options belong to a kind of link that is not here: one finding is enough.
+    if (found->value->type == Type::string && found->value->text != "channel") return;
+  }
+  read_ends(draft, section, link);
+  read_options(section, link);
+}
+
+}  // namespace
+
+void read_links(Draft& draft, const At& at) {
+  for (const auto& [name, link_at] : entries(at)) {
+    check_name(at.value->find(name)->at, link_at, name, "a link");
+    draft.link_at.push_back(link_at);
+    LinkConfig& link = draft.config.links.emplace_back();
+    link.name = name;
+    read_link(draft, link_at, link);
+  }
+}
+
+}  // namespace bulkhead::supervisor

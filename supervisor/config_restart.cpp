@@ -1,0 +1,154 @@
+// The sections that a worker and "defaults" have alike: restart, stop, logs. Each overrides only the
+// keys that it names.
+#include <algorithm>
+#include <cmath>
+
+#include "base/units.hpp"
+#include "supervisor/config_draft.hpp"
+#include "supervisor/config_keys.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration none{0}, day = 24h, month = 30 * day;
+
+// The shortest time in which an instance can fail once more than `count` times, in ns: the back-off
+// sets it, unless a worker is ready long enough between two failures for the back-off to begin anew.
+double shortest_failures(const Backoff& backoff, std::uint32_t count) {
+  const auto delay = [&](std::size_t attempt) {  // the core's next_delay, with the luckiest jitter
+    if (attempt == 0) return 0.0;
+    const double grown = static_cast<double>(backoff.initial.count()) *
+                         std::pow(backoff.factor, static_cast<double>(attempt - 1));
+    return std::min(grown, static_cast<double>(backoff.max.count())) * (1 - backoff.jitter);
+  };
+  std::vector<double> shortest{0};  // by attempt, of the failure that has just happened
+  for (std::uint32_t gap = 0; gap < count; ++gap) {
+    std::vector<double> next(shortest.size() + 1);
+    double anew = shortest[0] + delay(0);
+    for (std::size_t attempt = 0; attempt < shortest.size(); ++attempt) {
+      next[attempt + 1] = shortest[attempt] + delay(attempt);
+      anew = std::min(anew, next[attempt + 1]);
+    }
+    next[0] = anew + static_cast<double>(backoff.reset_after.count());
+    shortest = std::move(next);
+  }
+  return *std::min_element(shortest.begin(), shortest.end());
+}
+
+void read_backoff(const At& at, Backoff& into) {
+  const ObjectAt section(at, config_keys::backoff);
+  if (const auto found = section.find("initial"))
+    keep(into.initial, read_duration(*found, none, day));
+  if (const auto found = section.find("max")) keep(into.max, read_duration(*found, none, day));
+  if (const auto found = section.find("factor")) keep(into.factor, read_number(*found, 1, 100));
+  if (const auto found = section.find("jitter")) keep(into.jitter, read_number(*found, 0, 1));
+  if (const auto found = section.find("reset_after")) {
+    keep(into.reset_after, read_duration(*found, none, month));
+  }
+  if (into.initial > into.max) {
+    const auto where = section.find("max") ? section.find("max") : section.find("initial");
+    if (where) {
+      where->wrong("backoff.max \"" + base::format_duration(into.max) +
+                   "\" is less than backoff.initial \"" + base::format_duration(into.initial) +
+                   "\" (expected at least as much)");
+    }
+  }
+}
+
+void read_limit(const At& at, std::optional<RestartLimit>& into) {
+  if (at.value->type == json_source::Value::Type::string) {
+    if (read_choice(at, std::array<std::string_view, 1>{"none"})) into.reset();
+    return;
+  }
+  if (at.value->type != json_source::Value::Type::object) {
+    return at.wrong_type("limit", R"(expected {"count": 10, "within": "60s"} or "none")");
+  }
+  const ObjectAt section(at, config_keys::limit);
+  if (!into) into.emplace();
+  if (const auto found = section.find("count")) {
+    if (const auto count = read_integer(*found, 1, restart_history_max)) {
+      into->count = static_cast<std::uint32_t>(*count);
+    }
+  }
+  if (const auto found = section.find("within"))
+    keep(into->within, read_duration(*found, 1ms, month));
+  if (const auto found = section.find("then")) {
+    keep(into->then, read_enum(*found, config_keys::limit_then));
+  }
+}
+
+void check_limit_can_trip(const ObjectAt& section, const Restart& restart) {
+  const auto limit = section.find("limit");
+  if (!restart.limit) return;
+  if (restart.policy == RestartPolicy::never) {
+    if (limit && section.has("policy")) {
+      limit->wrong(
+          "a limit that can never trip: with the policy \"never\" nothing is restarted (remove "
+          "it)");
+    }
+    return;
+  }
+  const double shortest = shortest_failures(restart.backoff, restart.limit->count);
+  if (shortest < static_cast<double>(restart.limit->within.count())) return;
+  auto where = limit ? limit : section.find("backoff");
+  if (!where) return;
+  if (limit) {
+    const auto* within = limit->value->find("within");
+    if (within != nullptr) where = limit->member(*within);
+  }
+  // Rounded up to a whole unit that reads well, so that following the advice is enough.
+  const Duration unit = shortest >= 60e9  ? Duration(1min)
+                        : shortest >= 1e9 ? Duration(1s)
+                                          : Duration(1ms);
+  const auto enough =
+      Duration((static_cast<std::int64_t>(shortest) / unit.count() + 1) * unit.count());
+  where->wrong("a limit that can never trip: with this backoff " +
+               std::to_string(restart.limit->count) + " restarts take " +
+               base::format_duration(enough) + " or so at the least, \"within\" is \"" +
+               base::format_duration(restart.limit->within) + "\" (expected within \"" +
+               base::format_duration(enough) + "\" or more, a smaller count, or limit \"none\")");
+}
+
+}  // namespace
+
+void read_restart(const At& at, Restart& into) {
+  const ObjectAt section(at, config_keys::restart);
+  if (const auto found = section.find("policy")) {
+    keep(into.policy, read_enum(*found, config_keys::restart_policy));
+  }
+  if (const auto found = section.find("backoff")) read_backoff(*found, into.backoff);
+  if (const auto found = section.find("limit")) read_limit(*found, into.limit);
+  check_limit_can_trip(section, into);
+}
+
+void read_stop(const At& at, Stop& into) {
+  const ObjectAt section(at, config_keys::stop);
+  if (const auto found = section.find("signal"))
+    keep(into.signal, read_enum(*found, config_keys::stop_signal));
+  if (const auto found = section.find("timeout"))
+    keep(into.timeout, read_duration(*found, none, day));
+}
+
+void read_logs(const At& at, const std::string& directory, Logs& into) {
+  const ObjectAt section(at, config_keys::logs);
+  if (const auto found = section.find("directory")) {
+    const auto text = read_text(*found);
+    if (text && text->empty())
+      found->wrong("\"\" is no directory (expected a path, or leave it out)");
+    if (text && !text->empty()) into.directory = absolute_path(directory, *text);
+  }
+  if (const auto found = section.find("max_size")) {
+    keep(into.max_size, read_size(*found, 4096, std::uint64_t{1} << 40));
+  }
+  if (const auto found = section.find("keep")) {
+    if (const auto count = read_integer(*found, 1, 1000))
+      into.keep = static_cast<std::uint32_t>(*count);
+  }
+  if (const auto found = section.find("overflow")) {
+    keep(into.overflow, read_enum(*found, config_keys::log_overflow));
+  }
+}
+
+}  // namespace bulkhead::supervisor
