@@ -94,7 +94,7 @@ int Worker::run(int argc, char** argv, const std::function<Result<void>(Worker&)
                  program);
     return exit_no_supervisor;
   }
-  ipc::register_wake_barrier();
+  ipc::register_membarrier();
   std::set_terminate(print_and_abort);
   set_disposition(SIGPIPE, SIG_IGN);
 
@@ -174,6 +174,10 @@ Deadline Worker::until_stop() const noexcept {
 
 Deadline Worker::until_stop(std::chrono::nanoseconds at_most) const noexcept {
   return Deadline::in(at_most).unless(state_->control->stop_flag());
+}
+
+Deadline Worker::until_stop(Deadline::clock::time_point at_latest) const noexcept {
+  return Deadline::at(at_latest).unless(state_->control->stop_flag());
 }
 
 Result<void> Worker::pause(std::chrono::nanoseconds duration) {

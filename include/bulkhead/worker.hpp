@@ -80,6 +80,7 @@ class Worker {
   bool stopping() const noexcept;        // looks for news of the supervisor; no system call without
   Deadline until_stop() const noexcept;  // never, but ended by a stop with Errc::stopped
   Deadline until_stop(std::chrono::nanoseconds at_most) const noexcept;
+  Deadline until_stop(Deadline::clock::time_point at_latest) const noexcept;
   // Waits without doing anything: stopped when asked to stop, success when the time is over.
   Result<void> pause(std::chrono::nanoseconds);
 

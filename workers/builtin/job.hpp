@@ -1,0 +1,48 @@
+// What splitter and cruncher say to each other: a job is a range of a file, a result is what is in it,
+// in as many parts as messages need. Used by both. Must not know channels.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "workers/builtin/word_count.hpp"
+
+namespace bulkhead::workers {
+
+// Which job of which round: a result that comes twice, or from a round that is over, is known by it.
+struct JobId {
+  std::uint64_t round = 0;  // the splitter's generation and its round, never used twice
+  std::uint32_t number = 0;
+  bool operator==(const JobId&) const = default;
+};
+
+struct Job {
+  JobId id;
+  std::uint64_t offset = 0, length = 0;
+  std::string path;
+};
+
+struct ResultPart {
+  JobId id;
+  std::uint32_t part = 0, parts = 1;
+  std::string failure;  // why the file could not be read; "" when it could
+  WordCount count;      // bytes, lines and words in part 0 alone
+};
+
+inline constexpr std::size_t result_message_min = 1024;
+using MessageBytes = std::vector<std::byte>;
+
+MessageBytes encode(const Job&);
+[[nodiscard]] Result<Job> decode_job(std::span<const std::byte>);
+
+// Cuts a result into messages of at most `message_max` bytes (result_message_min at least). The same
+// count makes the same parts, so parts from two incarnations of a cruncher may be mixed.
+std::vector<MessageBytes> encode_result(const JobId&, const WordCount&, const std::string& failure,
+                                        std::size_t message_max);
+[[nodiscard]] Result<ResultPart> decode_result(std::span<const std::byte>);
+
+}  // namespace bulkhead::workers

@@ -1,0 +1,6 @@
+// The program math-worker.
+#include "workers/builtin/builtin.hpp"
+
+int main(int argc, char** argv) {
+  return bulkhead::Worker::run(argc, argv, bulkhead::workers::run_math);
+}
