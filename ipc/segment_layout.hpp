@@ -6,7 +6,7 @@
 //   128    committed {turn, 2 x {position, count}}                        as a producer
 //   256    taken     {epoch:16 position:48}, redelivered count            as a consumer
 //   384    acked     {turn, 2 x {epoch:16 position:48, count}}            as a consumer
-//   512    armed     {armed, closed}        set before this end sleeps for a message, or went for good
+//   512    armed     {armed, closed, cpu}   set before this end sleeps for a message, or went for good
 //   640    wants_space                      set before this end sleeps for space
 //   768    message_bell                     rung by this end after a commit
 //   896    space_bell                       rung by this end after an acknowledgement
@@ -64,6 +64,8 @@ struct EndPage {
 
   alignas(line_stride) std::atomic<std::uint32_t> armed;  // see wake.hpp, "Armings"
   std::atomic<std::uint32_t> closed;
+  std::atomic<std::uint32_t>
+      cpu;  // where this end last began to wait, plus 1; stored when it changes
   alignas(line_stride) std::atomic<std::uint32_t> wants_space;  // as armed
   alignas(line_stride) std::atomic<std::uint32_t> message_bell;
   alignas(line_stride) std::atomic<std::uint32_t> space_bell;
@@ -76,8 +78,9 @@ static_assert(sizeof(Twin) == 40 && sizeof(SegmentHeader) == 56);
 static_assert(offsetof(EndPage, committed) == 128 && offsetof(EndPage, taken) == 256 &&
               offsetof(EndPage, redelivered) == 264 && offsetof(EndPage, acked) == 384 &&
               offsetof(EndPage, armed) == 512 && offsetof(EndPage, closed) == 516 &&
-              offsetof(EndPage, wants_space) == 640 && offsetof(EndPage, message_bell) == 768 &&
-              offsetof(EndPage, space_bell) == 896 && sizeof(EndPage) <= end_page_bytes);
+              offsetof(EndPage, cpu) == 520 && offsetof(EndPage, wants_space) == 640 &&
+              offsetof(EndPage, message_bell) == 768 && offsetof(EndPage, space_bell) == 896 &&
+              sizeof(EndPage) <= end_page_bytes);
 
 // Compared before a segment is used: the offsets above, the record format and its limits.
 inline constexpr std::uint32_t record_format = 1;  // of lane_record.hpp
@@ -86,7 +89,7 @@ constexpr std::uint32_t segment_layout_hash() noexcept {
   for (const std::size_t word :
        {offsetof(EndPage, committed), offsetof(EndPage, taken), offsetof(EndPage, redelivered),
         offsetof(EndPage, acked), offsetof(EndPage, armed), offsetof(EndPage, closed),
-        offsetof(EndPage, wants_space), offsetof(EndPage, message_bell),
+        offsetof(EndPage, cpu), offsetof(EndPage, wants_space), offsetof(EndPage, message_bell),
         offsetof(EndPage, space_bell), offsetof(Twin, half), sizeof(Twin), sizeof(EndPage),
         end_page_bytes, cache_line, std::size_t{record_format}}) {
     hash = (hash ^ word) * 0x100000001b3;

@@ -2,10 +2,10 @@
 
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -17,6 +17,7 @@ namespace bulkhead::ipc {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::size_t watches_max = 3;
 
 timespec to_timespec(std::chrono::nanoseconds span) noexcept {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);
@@ -28,9 +29,9 @@ const std::uint32_t* address_of(const std::atomic<std::uint32_t>& word) noexcept
   return reinterpret_cast<const std::uint32_t*>(&word);
 }
 
-bool wait_both(std::span<const FutexWatch> watches, Clock::time_point until,
-               bool& unsupported) noexcept {
-  std::array<futex_waitv, 2> list{};
+bool wait_all(std::span<const FutexWatch> watches, Clock::time_point until,
+              bool& unsupported) noexcept {
+  std::array<futex_waitv, watches_max> list{};
   for (std::size_t i = 0; i < watches.size(); ++i) {
     list[i].val = watches[i].expected;
     list[i].uaddr = reinterpret_cast<std::uintptr_t>(watches[i].word);
@@ -76,21 +77,24 @@ void sleeper_barrier(Barrier barrier) noexcept {
 }
 
 bool futex_wait(std::span<const FutexWatch> watches, Clock::time_point until) noexcept {
-  BULKHEAD_ASSERT(!watches.empty() && watches.size() <= 2);
+  BULKHEAD_ASSERT(!watches.empty() && watches.size() <= watches_max);
   static std::atomic<bool> has_waitv{true};
-  if (watches.size() == 1) return wait_one(watches[0], until);
   // relaxed: a fact about the kernel, found out by each thread for itself if need be.
   if (has_waitv.load(std::memory_order_relaxed)) {
     bool unsupported = false;
-    const bool changed = wait_both(watches, until, unsupported);
+    const bool changed = wait_all(watches, until, unsupported);
     if (!unsupported) return changed;
     has_waitv.store(false, std::memory_order_relaxed);  // relaxed: as above
   }
+  return futex_wait_sliced(watches, until);
+}
+
+bool futex_wait_sliced(std::span<const FutexWatch> watches, Clock::time_point until) noexcept {
   for (;;) {
-    if (differs(watches[1])) return true;
-    const auto slice = Clock::now() + std::chrono::milliseconds(50);
-    if (slice >= until) return wait_one(watches[0], until) || differs(watches[1]);
-    if (wait_one(watches[0], slice)) return true;
+    if (std::any_of(watches.begin(), watches.end(), differs)) return true;
+    const auto slice = std::min(until, Clock::now() + std::chrono::milliseconds(50));
+    if (wait_one(watches.back(), slice)) return true;
+    if (slice == until) return std::any_of(watches.begin(), watches.end(), differs);
   }
 }
 
@@ -98,13 +102,6 @@ void ring(std::atomic<std::uint32_t>& bell) noexcept {
   // sync wake.bell: release; pairs with the sleeper's load of the bell; publishes what the waker stored
   bell.fetch_add(1, std::memory_order_release);
   ::syscall(SYS_futex, address_of(bell), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-}
-
-int usable_cpus() noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // More CPUs than the set holds: the call fails, and there are certainly enough.
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : INT_MAX;
 }
 
 }  // namespace bulkhead::ipc

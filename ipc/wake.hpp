@@ -57,27 +57,23 @@ inline void waker_barrier(Barrier barrier) noexcept {
 #endif
 }
 
-inline void arm(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept {
-  // relaxed: what follows, be it the barrier or the next call, does not depend on when it is seen.
-  word.store(value, std::memory_order_relaxed);
-}
-
 struct FutexWatch {
   const std::atomic<std::uint32_t>* word;
   std::uint32_t expected;
 };
 
-// Sleeps until one of at most two words differs from what is expected, somebody wakes it, a signal
+// Sleeps until one of at most three words differs from what is expected, somebody wakes it, a signal
 // comes, or the time is reached; false only for the last. Spurious returns are allowed. Before
-// Linux 5.16 a change of the second word is seen within 50 ms.
+// Linux 5.16 only the last word wakes at once; a change of another is seen within 50 ms.
 bool futex_wait(std::span<const FutexWatch> watches,
                 std::chrono::steady_clock::time_point until) noexcept;
 
+// What futex_wait() does on such a kernel.
+bool futex_wait_sliced(std::span<const FutexWatch> watches,
+                       std::chrono::steady_clock::time_point until) noexcept;
+
 // Adds one to the word and wakes who sleeps on it.
 void ring(std::atomic<std::uint32_t>& bell) noexcept;
-
-// CPUs that this process may run on; with one, spinning for a peer keeps it from answering.
-int usable_cpus() noexcept;
 
 inline void cpu_pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

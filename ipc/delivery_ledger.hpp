@@ -1,0 +1,78 @@
+// Which received messages are still out, which came back, and up to where everything is done with.
+// Private memory of the receiver, used by the shared-memory endpoint; knows no lane and no page.
+// One thread.
+//
+//   done with      | handed out, each live or let go            | not yet taken
+//   ---------------|--------------------------------------------|--------------
+//                  first_                  next_                limit_
+//
+// Messages are named by their index on the link. Acknowledging one covers all before it, but the
+// cursor passes nobody who is live. Releasing one makes next_ fall back: it and what came after it
+// are delivered again, in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ipc/end_page.hpp"
+
+namespace bulkhead::ipc {
+
+class DeliveryLedger {
+ public:
+  struct Delivery {
+    std::span<const std::byte> bytes;
+    Cursor end;              // the cursor once it is done with
+    std::uint32_t live = 0;  // messages that show it
+    bool redelivered = false;
+  };
+
+  // The first message to come is number `acknowledged + 1`.
+  explicit DeliveryLedger(std::uint64_t acknowledged)
+      : slots_(64),
+        first_(acknowledged + 1),
+        next_(first_),
+        limit_(first_),
+        covered_(acknowledged) {}
+
+  // A message from the lane, live from now on; its index is limit() before the call.
+  void add(Delivery delivery) {
+    if (limit_ - first_ == slots_.size()) grow();
+    delivery.live = 1;
+    at(limit_) = delivery;
+    next_ = ++limit_;
+  }
+
+  // A message that was released: live again, and marked.
+  bool has_returned() const noexcept { return next_ != limit_; }
+  std::uint64_t next() const noexcept { return next_; }
+  const Delivery& deliver_again() noexcept {
+    Delivery& delivery = at(next_++);
+    ++delivery.live;
+    delivery.redelivered = true;
+    return delivery;
+  }
+
+  // Each ends one life. True when the cursor moved: settled() and cursor() say where to.
+  bool acknowledge(std::uint64_t index) noexcept;
+  bool release(std::uint64_t index) noexcept;
+
+  std::uint64_t limit() const noexcept { return limit_; }
+  std::uint64_t settled() const noexcept { return first_ - 1; }  // messages done with on the link
+  Cursor cursor() const noexcept { return cursor_; }             // after the last of them
+
+ private:
+  Delivery& at(std::uint64_t index) noexcept { return slots_[index & (slots_.size() - 1)]; }
+  void end_life(std::uint64_t index) noexcept;
+  bool settle() noexcept;
+  void grow();
+
+  std::vector<Delivery> slots_;  // a power of two of them, by index
+  std::uint64_t first_, next_, limit_;
+  std::uint64_t covered_;  // acknowledged, by itself or by a later one
+  Cursor cursor_;
+};
+
+}  // namespace bulkhead::ipc

@@ -1,0 +1,205 @@
+#include "ipc/shm_receiver.hpp"
+
+namespace bulkhead::ipc {
+
+ShmReceiver::ShmReceiver(ShmLink& link, const ResumeState& resume)
+    : link_(link),
+      single_(link.spec.peer_life == PeerLife::single),
+      resume_(resume),
+      ledger_(resume.acknowledged.count),
+      sleeper_(link.segment.page().armed, link.segment.page().cpu, link.roster.version(),
+               *link.spec.attention, link.spec.options.wait),
+      ringer_(link.segment.page().space_bell) {
+  // Before the segment is offered: a producer that switches to it finds the cursor where it was.
+  EndPage& page = link.segment.page();
+  store_taken(page, resume.taken);
+  store_acknowledged(page, resume.acknowledged);
+  store_redelivered(page, resume.redelivered);
+}
+
+Result<void> ShmReceiver::receive(Received& received, Deadline deadline) {
+  auto end = deadline.stopped() ? Sleeper::End::stopped : Sleeper::End::look;
+  for (;;) {
+    if (end == Sleeper::End::stopped) return link_.error(Errc::stopped);
+    look_around();
+    if (take(received)) return {};
+    if (const auto ended = ending()) {
+      // What the peer committed before it closed may have come since we looked.
+      if (complaint_ == nullptr && take(received)) return {};
+      complained_ = true;
+      return link_.error(*ended, complaint_ == nullptr ? "" : complaint_);
+    }
+    if (end == Sleeper::End::timed_out) return link_.error(Errc::timed_out, "no message");
+    if (deadline.is_now()) return make_error(Errc::would_block, {});
+    end = sleeper_.wait(deadline, signs(), seen_, [this] { return is_ready(); });
+  }
+}
+
+void ShmReceiver::refresh() {
+  const auto before = peer_.segment;
+  const auto bells_before = peer_.doorbells;
+  view_ = link_.roster.view();
+  seen_ = view_.version;
+  peer_.adopt(view_, link_.segment);
+  if (peer_.segment != before) ringer_.forget();
+  if (peer_.doorbells != bells_before) bell_ended_ = false;
+}
+
+bool ShmReceiver::take(Received& received) {
+  // relaxed: nudge() published it together with the version that look_around() has read.
+  if (link_.closed.load(std::memory_order_relaxed)) return false;
+  if (ledger_.has_returned()) return take_returned(received);
+  while (source_ || next_source()) {
+    if (complaint_ == nullptr) {
+      LaneConsumer::Record record;
+      switch (source_->lane.poll(record)) {
+        case LaneConsumer::Found::record: hand_out(record, received); return true;
+        case LaneConsumer::Found::violation: violate(source_->lane.complaint()); break;
+        case LaneConsumer::Found::nothing: break;
+      }
+    }
+    // The death was known before the poll, so the poll saw all that was committed.
+    if (!source_is_drained() || !next_source()) return false;
+  }
+  return false;
+}
+
+bool ShmReceiver::take_returned(Received& received) {
+  const std::uint64_t index = ledger_.next();
+  const auto& delivery = ledger_.deliver_again();
+  received = {delivery.bytes, index, delivery.end.epoch, true};
+  redelivered_.add(1);
+  store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
+  return true;
+}
+
+void ShmReceiver::hand_out(const LaneConsumer::Record& record, Received& received) {
+  const Cursor end{source_->segment->facts().epoch, record.end};
+  const bool again = was_taken(end);
+  ledger_.add({record.bytes, end, 0, again});
+  received = {record.bytes, record.index, end.epoch, again};
+  received_.add(1);
+  bytes_.add(record.bytes.size());
+  if (again) {
+    // Already within the predecessor's `taken`, which must not move back.
+    redelivered_.add(1);
+    store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
+  } else {
+    store_taken(link_.segment.page(), end);
+  }
+}
+
+bool ShmReceiver::was_taken(Cursor end) const noexcept {
+  const Cursor taken = resume_.taken;
+  if (taken.epoch != end.epoch) return is_newer(taken.epoch, end.epoch);
+  const Cursor acked = resume_.acknowledged.cursor;
+  const std::uint64_t from = acked.epoch == end.epoch ? acked.position : 0;
+  return distance(from, end.position) <= distance(from, taken.position);
+}
+
+bool ShmReceiver::source_is_drained() const noexcept {
+  const std::uint16_t epoch = source_->segment->facts().epoch;
+  // A successor exists only after a confirmed death.
+  return !is_newer(epoch, view_.dead_through) || view_.segments.back()->facts().epoch != epoch;
+}
+
+// The oldest incarnation after the current one; at first, the one that the cursor names. False when
+// it is not here yet, or when a complaint is to be heard first.
+bool ShmReceiver::next_source() {
+  if (complaint_ != nullptr && !complained_) return false;
+  const Cursor from =
+      source_ ? Cursor{source_->segment->facts().epoch, 0} : resume_.acknowledged.cursor;
+  for (const auto& segment : view_.segments) {
+    const auto& facts = segment->facts();
+    const bool resumes = !source_ && facts.epoch == from.epoch;
+    if (!resumes && !is_newer(facts.epoch, from.epoch)) continue;
+    if (!resumes && facts.base_index != ledger_.limit() - 1 && !renumber(facts.base_index))
+      return false;
+    const std::uint64_t last_index = ledger_.limit() - 1;
+    if (source_ && ledger_.settled() != last_index) held_.push_back({source_->segment, last_index});
+    source_.emplace(
+        Source{segment, LaneConsumer(segment->ring(), resumes ? from.position : 0, last_index)});
+    complaint_ = nullptr;
+    link_.roster.forget_before(facts.epoch);
+    return true;
+  }
+  return false;
+}
+
+// An incarnation does not begin where the one before it ended. What lies between is lost, which
+// receive() says once; then the link goes on, as soon as nobody holds a message of the old numbers.
+bool ShmReceiver::renumber(std::uint64_t base_index) {
+  if (complaint_ == nullptr) {
+    violate("an incarnation does not begin where the one before it ended");
+    return false;
+  }
+  if (ledger_.settled() != ledger_.limit() - 1) return false;
+  ledger_ = DeliveryLedger(base_index);
+  return true;
+}
+
+void ShmReceiver::violate(const char* complaint) noexcept {
+  complaint_ = complaint;
+  complained_ = false;
+  violations_.add(1);
+}
+
+std::optional<Errc> ShmReceiver::ending() const noexcept {
+  // relaxed: nudge() published it together with the version that look_around() has read.
+  if (link_.closed.load(std::memory_order_relaxed)) return Errc::closed;
+  if (view_.refused || complaint_ != nullptr) return Errc::protocol_violation;
+  if (view_.closed || (single_ && peer_.has_closed())) return Errc::closed;
+  if (single_ && view_.newest_dead) return Errc::peer_died;
+  return std::nullopt;
+}
+
+void ShmReceiver::acknowledge(std::uint64_t index) noexcept {
+  if (ledger_.acknowledge(index)) publish_acknowledged();
+}
+
+void ShmReceiver::release(std::uint64_t index) noexcept {
+  if (ledger_.release(index)) publish_acknowledged();
+}
+
+void ShmReceiver::publish_acknowledged() noexcept {
+  store_acknowledged(link_.segment.page(), {ledger_.cursor(), ledger_.settled()});
+  while (!held_.empty() && held_.front().last_index <= ledger_.settled())
+    held_.erase(held_.begin());
+  if (!peer_.segment) return;
+  waker_barrier(peer_.barrier);
+  // A doorbell that we do not know yet is rung by whoever brings it (ShmEndpoint::post).
+  const auto* bell =
+      peer_.doorbells && peer_.doorbells->space.is_open() ? &peer_.doorbells->space : nullptr;
+  ringer_.ring_if_asleep(peer_.segment->page().wants_space, bell);
+}
+
+PeerSigns ShmReceiver::signs() const noexcept {
+  if (!peer_.segment) return {};
+  return {&peer_.segment->page().message_bell, &peer_.segment->page().cpu, peer_.barrier};
+}
+
+bool ShmReceiver::can_act() {
+  look_around();
+  if (ledger_.has_returned()) return true;
+  while (source_ || next_source()) {
+    if (is_ready()) return true;
+    if (!source_is_drained() || !next_source()) break;
+  }
+  return ending().has_value();
+}
+
+bool ShmReceiver::prepare_wait() {
+  if (can_act()) return true;
+  sleeper_.arm(Sleep::on_doorbell, peer_.barrier);
+  if (!can_act()) return false;
+  sleeper_.disarm();
+  return true;
+}
+
+void ShmReceiver::finish_wait() noexcept {
+  if (sleeper_.is_armed()) sleeper_.disarm();
+  // An ended connection polls readable for ever; the next incarnation brings a new one.
+  if (doorbell() >= 0 && !Doorbells::drain(peer_.doorbells->message)) bell_ended_ = true;
+}
+
+}  // namespace bulkhead::ipc

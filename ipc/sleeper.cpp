@@ -1,0 +1,96 @@
+#include "ipc/sleeper.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+
+namespace bulkhead::ipc {
+
+Sleeper::Sleeper(std::atomic<std::uint32_t>& arming, std::atomic<std::uint32_t>& cpu,
+                 const std::atomic<std::uint32_t>& mailbox, Attention& attention,
+                 WaitMode mode) noexcept
+    : arming_(arming),
+      cpu_(cpu),
+      mailbox_(mailbox),
+      attention_(attention),
+      attention_word_(attention.word()),
+      // relaxed: a first value that is behind only makes the first call look.
+      attention_seen_(attention_word_.load(std::memory_order_relaxed) - 1),
+      mode_(mode),
+      next_service_(Clock::now() + attention.longest_sleep()) {}
+
+void Sleeper::service() noexcept {
+  // Read before the work: what is asked for in the meantime is seen the next time.
+  // sync attention.word: acquire; pairs with its writer's release; shows what wants attention
+  attention_seen_ = attention_word_.load(std::memory_order_acquire);
+  attention_.service();
+  next_service_ = Clock::now() + attention_.longest_sleep();
+}
+
+// A peer that last waited on our CPU cannot answer while we spin on it.
+bool Sleeper::may_spin(PeerSigns peer) noexcept {
+  if (mode_ == WaitMode::block || peer.bell == nullptr) return false;
+  const auto here = static_cast<std::uint32_t>(::sched_getcpu()) + 1;
+  if (here != cpu_seen_) {
+    cpu_seen_ = here;
+    cpu_.store(here, std::memory_order_relaxed);  // relaxed: a hint to the peer
+  }
+  if (peer.cpu->load(std::memory_order_relaxed) == here)
+    return false;  // relaxed: a hint from the peer
+  return mode_ == WaitMode::spin || pace_.budget() != SpinPace::Span::zero();
+}
+
+bool Sleeper::interrupted(std::uint32_t mailbox_seen) const noexcept {
+  // sync mailbox.version: acquire; pairs with PeerRoster::post; shows that an update is there
+  return mailbox_.load(std::memory_order_acquire) != mailbox_seen || attention_moved();
+}
+
+void Sleeper::arm(Sleep how, Barrier barrier) noexcept {
+  armed_ = true;
+  // relaxed: the barrier right after it orders it before our last look.
+  arming_.store(arming(++sequence_, how), std::memory_order_relaxed);
+  sleeper_barrier(barrier);
+}
+
+void Sleeper::disarm() noexcept {
+  armed_ = false;
+  arming_.store(
+      0, std::memory_order_relaxed);  // relaxed: seen late it costs the peer a ring for nobody
+}
+
+bool Sleeper::sleep(Deadline deadline, PeerSigns peer, std::uint32_t rung,
+                    std::uint32_t mailbox_seen) noexcept {
+  std::array<FutexWatch, 3> watches{FutexWatch{&attention_word_, attention_seen_},
+                                    FutexWatch{&mailbox_, mailbox_seen}, FutexWatch{}};
+  std::size_t count = 2;
+  if (peer.bell != nullptr) watches[count++] = {peer.bell, rung};
+  const auto until = std::min(deadline.when(), Clock::now() + attention_.longest_sleep());
+  sleeps_.add(1);
+  attention_.sleeping(true);
+  const bool timed_out = !futex_wait({watches.data(), count}, until);
+  attention_.sleeping(false);
+  return timed_out && until != deadline.when();
+}
+
+Sleeper::End Sleeper::conclude(Deadline deadline) noexcept {
+  if (attention_moved() || Clock::now() >= next_service_) service();
+  if (deadline.stopped()) return End::stopped;
+  return deadline.expired() ? End::timed_out : End::look;
+}
+
+std::uint32_t Sleeper::load_bell(const std::atomic<std::uint32_t>& bell) noexcept {
+  // sync wake.bell: acquire; pairs with ring(); shows what was published before the last ring
+  return bell.load(std::memory_order_acquire);
+}
+
+// A commit that met the end of the sleep by chance is rung for a moment later; a lost wake-up never.
+bool Sleeper::rings_late(PeerSigns peer, std::uint32_t rung) noexcept {
+  for (int i = 0; i < 10000; ++i) {
+    if (peer.bell == nullptr || load_bell(*peer.bell) != rung) return true;
+    cpu_pause();
+  }
+  return false;
+}
+
+}  // namespace bulkhead::ipc
