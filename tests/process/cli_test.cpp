@@ -1,0 +1,179 @@
+// The command `bulkhead` as a script sees it: exit codes, what is on stdout and what on stderr.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/support/command.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace bulkhead::test {
+namespace {
+
+class Cli : public testing::Test {
+ protected:
+  CommandOutput bulkhead(std::vector<std::string> arguments,
+                         std::vector<std::string> environment = {}) {
+    arguments.insert(arguments.begin(), BULKHEAD_PROGRAM);
+    environment.push_back("BULKHEAD_RUNTIME_DIR=" + directory_.path("run"));
+    return run_command(std::move(arguments), std::move(environment));
+  }
+
+  static std::size_t lines(const std::string& text) {
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
+  // Every failure is one line that begins with our name, and nothing on stdout.
+  static void expect_complaint(const CommandOutput& output, int code, const std::string& about) {
+    EXPECT_EQ(output.code, code) << output.err;
+    EXPECT_EQ(output.out, "");
+    EXPECT_EQ(lines(output.err), 1U) << output.err;
+    EXPECT_EQ(output.err.rfind("bulkhead: ", 0), 0U) << output.err;
+    EXPECT_NE(output.err.find(about), std::string::npos) << output.err;
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(Cli, an_unknown_command_is_a_usage_error_that_names_the_nearest) {
+  expect_complaint(bulkhead({"statsu"}), 2, "\"statsu\" (did you mean status?)");
+  expect_complaint(bulkhead({"--name", "demo", "evnets", "-f"}), 2, "did you mean events?");
+  expect_complaint(bulkhead({"chekc", "a.json"}), 2, "did you mean check?");
+}
+
+TEST_F(Cli, a_command_that_is_near_nothing_gets_the_list) {
+  const auto output = bulkhead({"xylophone"});
+  expect_complaint(output, 2, "there are run, check");
+}
+
+TEST_F(Cli, usage_errors_name_the_command_whose_help_explains) {
+  expect_complaint(bulkhead({}), 2, "bulkhead --help");
+  expect_complaint(bulkhead({"kill"}), 2, "bulkhead kill --help");
+  expect_complaint(bulkhead({"status", "--colour"}), 2, "--colour");
+  expect_complaint(bulkhead({"events", "--since", "yesterday"}), 2, "yesterday");
+  expect_complaint(bulkhead({"logs", "echo", "-n", "-3"}), 2, "-3");
+  expect_complaint(bulkhead({"run", "a.json", "--log-format", "xml"}), 2, "xml");
+  expect_complaint(bulkhead({"--name", "a", "--control", "b", "status"}), 2, "--name");
+}
+
+TEST_F(Cli, a_signal_that_does_not_exist_is_a_usage_error) {
+  expect_complaint(bulkhead({"kill", "echo", "--signal", "SIGKIL"}), 2, "SIGKIL");
+  expect_complaint(bulkhead({"kill", "echo", "--signal", "0"}), 2, "\"0\"");
+  expect_complaint(bulkhead({"kill", "echo", "--signal", "9x"}), 2, "9x");
+}
+
+TEST_F(Cli, a_request_that_is_not_json_is_a_usage_error) {
+  expect_complaint(bulkhead({"call", "math", "add", "[1,2"}), 2, "[1,2");
+}
+
+TEST_F(Cli, every_command_that_needs_a_system_leaves_with_69_when_there_is_none) {
+  const std::vector<std::vector<std::string>> commands{
+      {"status"},       {"status", "--json"}, {"kill", "echo"},
+      {"stop", "echo"}, {"start", "echo"},    {"restart", "echo"},
+      {"logs", "echo"}, {"events"},           {"call", "math", "add"},
+      {"shutdown"}};
+  for (const auto& command : commands) {
+    SCOPED_TRACE(command.front());
+    expect_complaint(bulkhead(command), 69, "bulkhead run");
+  }
+  expect_complaint(bulkhead({"--name", "demo", "status"}), 69, "demo");
+  expect_complaint(bulkhead({"--control", directory_.path("no.sock"), "status"}), 69, "no.sock");
+}
+
+TEST_F(Cli, help_goes_to_stdout_and_is_no_failure) {
+  const auto all = bulkhead({"--help"});
+  EXPECT_EQ(all.code, 0);
+  EXPECT_EQ(all.err, "");
+  for (const char* command :
+       {"run", "check", "status", "kill", "stop", "start", "restart", "logs", "events", "call",
+        "shutdown", "schema", "defaults", "doctor", "version", "bench"}) {
+    EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
+  }
+  const auto one = bulkhead({"kill", "--help"});
+  EXPECT_EQ(one.code, 0);
+  EXPECT_NE(one.out.find("--signal"), std::string::npos);
+}
+
+TEST_F(Cli, version_says_what_exactly_is_running) {
+  const auto output = bulkhead({"version"});
+  EXPECT_EQ(output.code, 0);
+  EXPECT_EQ(output.out.rfind("bulkhead " BULKHEAD_VERSION "\nbuild-id ", 0), 0U) << output.out;
+  EXPECT_NE(output.out.find("\ncompiler "), std::string::npos);
+  EXPECT_NE(output.out.find("\ncommit "), std::string::npos);
+}
+
+TEST_F(Cli, doctor_tells_of_each_feature_that_matters) {
+  const auto output = bulkhead({"doctor"});
+  EXPECT_EQ(output.code, 0) << output.out;
+  for (const char* feature : {"pidfd", "futex_waitv", "membarrier", "memfd seals", "close_range",
+                              "landlock", "cgroups", "descriptors", "pid_max", "yama"}) {
+    EXPECT_NE(output.out.find(feature), std::string::npos) << feature;
+  }
+  EXPECT_EQ(output.out.find('\033'), std::string::npos) << "no colours into a pipe";
+}
+
+TEST_F(Cli, check_prints_every_error_with_its_place_and_leaves_with_78) {
+  const auto config = directory_.write("wrong.json", R"({
+  "version": 1,
+  "name": "wrong",
+  "workers": {
+    "a": { "comand": ["/bin/true"] },
+    "b": { "command": ["/bin/true"], "stop": { "timeout": 5 } },
+    "c": { "command": ["/bin/true"], "depends_on": { "nobody": "ready" } }
+  }
+})");
+  const auto output = bulkhead({"check", config});
+  EXPECT_EQ(output.code, 78);
+  EXPECT_EQ(output.out, "");
+  EXPECT_NE(output.err.find(config + ":5:"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find(config + ":6:"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find(config + ":7:"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find("command"), std::string::npos) << output.err;
+  EXPECT_EQ(output.err.find("bulkhead: "), std::string::npos)
+      << "errors in a config have no prefix";
+}
+
+TEST_F(Cli, run_refuses_what_check_refuses_and_starts_nothing) {
+  const auto config =
+      directory_.write("wrong.json", R"({"version": 1, "name": "wrong", "workers": 3})");
+  for (const auto& arguments :
+       {std::vector<std::string>{"run", config}, {"run", "--detach", config}}) {
+    const auto output = bulkhead(arguments);
+    EXPECT_EQ(output.code, 78);
+    EXPECT_NE(output.err.find(config + ":1:"), std::string::npos) << output.err;
+  }
+  expect_complaint(bulkhead({"status"}), 69, "bulkhead run");
+}
+
+TEST_F(Cli, a_config_that_cannot_be_read_is_a_bad_config) {
+  expect_complaint(bulkhead({"check", directory_.path("absent.json")}), 78, "absent.json");
+  expect_complaint(bulkhead({"check", directory_.path()}), 78, "directory");
+  expect_complaint(bulkhead({"defaults", "--effective", directory_.path("absent.json")}), 78,
+                   "absent.json");
+}
+
+TEST_F(Cli, a_good_config_passes_and_shows_its_defaults) {
+  const auto config = directory_.write(
+      "good.json",
+      R"({"version": 1, "name": "good", "workers": {"a": {"command": ["/bin/true"]}}})");
+  const auto checked = bulkhead({"check", config});
+  EXPECT_EQ(checked.code, 0) << checked.err;
+  EXPECT_EQ(checked.err, "");
+  const auto effective = bulkhead({"defaults", "--effective", config});
+  EXPECT_EQ(effective.code, 0) << effective.err;
+  const auto json = nlohmann::json::parse(effective.out);
+  EXPECT_EQ(json.at("workers").at("a").at("instances"), 1);
+  EXPECT_EQ(json.at("workers").at("a").at("stop").at("timeout"), "5s");
+}
+
+TEST_F(Cli, schema_prints_a_json_schema) {
+  const auto output = bulkhead({"schema"});
+  EXPECT_EQ(output.code, 0) << output.err;
+  const auto schema = nlohmann::json::parse(output.out);
+  EXPECT_TRUE(schema.contains("$schema"));
+  EXPECT_TRUE(schema.at("properties").contains("workers"));
+}
+
+}  // namespace
+}  // namespace bulkhead::test
