@@ -5,6 +5,9 @@
 #include <initializer_list>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/framing.hpp"
+#include "ipc/rpc_frame.hpp"
+#include "ipc/segment_layout.hpp"
 #include "ipc/worker_pages.hpp"
 
 namespace bulkhead::ipc {
@@ -22,6 +25,8 @@ constexpr std::uint64_t hash_of(std::initializer_list<std::uint64_t> words) {
 }
 
 constexpr std::uint64_t hash = hash_of({
+    segment_layout_hash(),
+
     sizeof(BeatPage),
     BeatPage::version_value,
     offsetof(BeatPage, magic),
@@ -30,6 +35,24 @@ constexpr std::uint64_t hash = hash_of({
     offsetof(BeatPage, phase),
     sizeof(AttentionPage),
     offsetof(AttentionPage, word),
+
+    sizeof(FrameHeader),
+    frame_magic,
+    offsetof(FrameHeader, kind),
+    offsetof(FrameHeader, epoch),
+    offsetof(FrameHeader, total),
+    offsetof(FrameHeader, offset),
+    offsetof(FrameHeader, index),
+    frame_trailer_bytes,
+    packet_payload_max,
+
+    sizeof(RpcHeader),
+    RpcHeader::version_value,
+    offsetof(RpcHeader, what),
+    offsetof(RpcHeader, body_kind),
+    offsetof(RpcHeader, name_bytes),
+    offsetof(RpcHeader, code),
+    offsetof(RpcHeader, call),
 });
 
 }  // namespace
