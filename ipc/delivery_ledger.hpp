@@ -38,10 +38,13 @@ class DeliveryLedger {
         covered_(acknowledged) {}
 
   // A message from the lane, live from now on; its index is limit() before the call.
-  void add(Delivery delivery) {
+  void add(std::span<const std::byte> bytes, Cursor end, bool redelivered) {
     if (limit_ - first_ == slots_.size()) grow();
+    Delivery& delivery = at(limit_);
+    delivery.bytes = bytes;
+    delivery.end = end;
     delivery.live = 1;
-    at(limit_) = delivery;
+    delivery.redelivered = redelivered;
     next_ = ++limit_;
   }
 

@@ -7,6 +7,7 @@
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/message.hpp>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -107,12 +108,31 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
     std::uint16_t epoch;
     bool redelivered;
   };
-  Message make_message(const MessageParts&);  // by the receiving thread
+  Message make_message(const MessageParts& parts) noexcept {  // by the receiving thread
+    // relaxed: only the receiving thread counts up, and never while the last owner leaves, since it
+    // receives through an owner; so this needs no read-modify-write.
+    views_.store(views_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    Message message;
+    message.endpoint_ = this;
+    message.bytes_ = parts.bytes;
+    message.position_ = parts.position;
+    message.index_ = parts.index;
+    message.uncaught_ = std::uncaught_exceptions();
+    message.epoch_ = parts.epoch;
+    message.redelivered_ = parts.redelivered;
+    return message;
+  }
 
  private:
   friend class bulkhead::Message;
-  void end_view() noexcept;  // may delete this
-  void owners_left() noexcept;
+  void end_view() noexcept {  // may delete this
+    // sync endpoint.views: acq_rel; pairs with owners_left(); hands the endpoint to whoever comes last
+    if (views_.fetch_sub(1, std::memory_order_acq_rel) == (orphaned | 1U)) delete this;
+  }
+  void owners_left() noexcept {
+    // sync endpoint.views: acq_rel; pairs with end_view(); hands the endpoint to whoever comes last
+    if (views_.fetch_or(orphaned, std::memory_order_acq_rel) == 0) delete this;
+  }
 
   // Messages that are out, and whether every owner has gone.
   static constexpr std::uint32_t orphaned = 1U << 31;

@@ -33,8 +33,24 @@ class LaneConsumer {
         position_(position & ~std::uint64_t{cache_line - 1}),
         last_index_(last_index) {}
 
-  // Steps over the record that it returns. After a violation it stays where it is.
-  Found poll(Record&) noexcept;
+  // Steps over the record that it returns. After a violation it stays where it is. Inline, with the
+  // common case first: what it finds goes on in registers.
+  Found poll(Record& record) noexcept {
+    const std::uint64_t offset = position_ & (capacity_ - 1);
+    // The word is read once and checked as it was read: its writer may change it at any time.
+    // sync lane.commit: acquire; pairs with LaneProducer::commit; shows the record's bytes
+    const std::uint64_t word = head().load(std::memory_order_acquire);
+    if (word == 0) return Found::nothing;
+    const RecordHeader header = unpack_record(word);
+    const std::uint64_t bytes = record_bytes(header.length);
+    const bool sound = header.kind == RecordKind::data && is_next(header) &&
+                       header.length <= payload_bytes_max(capacity_) && offset + bytes <= capacity_;
+    if (!sound) return poll_unusual(header, record);
+    position_ += bytes;
+    ++last_index_;
+    record = {{ring_ + offset + record_header_bytes, header.length}, position_, last_index_};
+    return Found::record;
+  }
 
   // Whether poll() would have something to say.
   bool ready() const noexcept {
@@ -50,10 +66,11 @@ class LaneConsumer {
   const std::atomic<std::uint64_t>& head() const noexcept {
     return record_head(ring_, position_ & (capacity_ - 1));
   }
-  Found refuse(const char* complaint) noexcept {
-    complaint_ = complaint;
-    return Found::violation;
+  bool is_next(RecordHeader header) const noexcept {
+    return header.index == ((last_index_ + 1) & record_index_mask);
   }
+  Found poll_unusual(RecordHeader, Record&) noexcept;  // padding, or a violation
+  Found refuse(const char* complaint) noexcept;
 
   const std::byte* ring_;
   std::uint64_t capacity_;

@@ -26,7 +26,9 @@ class ShmEndpoint final : public Endpoint {
   }
   Result<Message> receive(Deadline deadline) override {
     ShmReceiver::Received got;
-    if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
+    if (!receiver_.take_at_once(got, deadline)) {
+      if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
+    }
     return make_message({got.bytes, got.index, got.index, got.epoch, got.redelivered});
   }
   void acknowledge(std::uint64_t position) noexcept override { receiver_.acknowledge(position); }

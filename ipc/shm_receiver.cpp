@@ -7,6 +7,7 @@ ShmReceiver::ShmReceiver(ShmLink& link, const ResumeState& resume)
       single_(link.spec.peer_life == PeerLife::single),
       resume_(resume),
       ledger_(resume.acknowledged.count),
+      within_taken_(resume.taken.epoch != 0),
       sleeper_(link.segment.page().armed, link.segment.page().cpu, link.roster.version(),
                *link.spec.attention, link.spec.options.wait),
       ringer_(link.segment.page().space_bell) {
@@ -43,6 +44,7 @@ void ShmReceiver::refresh() {
   peer_.adopt(view_, link_.segment);
   if (peer_.segment != before) ringer_.forget();
   if (peer_.doorbells != bells_before) bell_ended_ = false;
+  decide_polling();
 }
 
 bool ShmReceiver::take(Received& received) {
@@ -50,7 +52,7 @@ bool ShmReceiver::take(Received& received) {
   if (link_.closed.load(std::memory_order_relaxed)) return false;
   if (ledger_.has_returned()) return take_returned(received);
   while (source_ || next_source()) {
-    if (complaint_ == nullptr) {
+    if (can_poll_) {
       LaneConsumer::Record record;
       switch (source_->lane.poll(record)) {
         case LaneConsumer::Found::record: hand_out(record, received); return true;
@@ -68,37 +70,27 @@ bool ShmReceiver::take_returned(Received& received) {
   const std::uint64_t index = ledger_.next();
   const auto& delivery = ledger_.deliver_again();
   received = {delivery.bytes, index, delivery.end.epoch, true};
-  redelivered_.add(1);
-  store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
+  note_redelivered();
   return true;
 }
 
-void ShmReceiver::hand_out(const LaneConsumer::Record& record, Received& received) {
-  const Cursor end{source_->segment->facts().epoch, record.end};
-  const bool again = was_taken(end);
-  ledger_.add({record.bytes, end, 0, again});
-  received = {record.bytes, record.index, end.epoch, again};
-  received_.add(1);
-  bytes_.add(record.bytes.size());
-  if (again) {
-    // Already within the predecessor's `taken`, which must not move back.
-    redelivered_.add(1);
-    store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
-  } else {
-    store_taken(link_.segment.page(), end);
-  }
+void ShmReceiver::note_redelivered() noexcept {
+  redelivered_.add(1);
+  store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
 }
 
-bool ShmReceiver::was_taken(Cursor end) const noexcept {
+bool ShmReceiver::was_taken(Cursor end) noexcept {
   const Cursor taken = resume_.taken;
-  if (taken.epoch != end.epoch) return is_newer(taken.epoch, end.epoch);
   const Cursor acked = resume_.acknowledged.cursor;
   const std::uint64_t from = acked.epoch == end.epoch ? acked.position : 0;
-  return distance(from, end.position) <= distance(from, taken.position);
+  within_taken_ = taken.epoch == end.epoch
+                      ? distance(from, end.position) <= distance(from, taken.position)
+                      : is_newer(taken.epoch, end.epoch);
+  return within_taken_;
 }
 
 bool ShmReceiver::source_is_drained() const noexcept {
-  const std::uint16_t epoch = source_->segment->facts().epoch;
+  const std::uint16_t epoch = source_->epoch;
   // A successor exists only after a confirmed death.
   return !is_newer(epoch, view_.dead_through) || view_.segments.back()->facts().epoch != epoch;
 }
@@ -107,8 +99,7 @@ bool ShmReceiver::source_is_drained() const noexcept {
 // it is not here yet, or when a complaint is to be heard first.
 bool ShmReceiver::next_source() {
   if (complaint_ != nullptr && !complained_) return false;
-  const Cursor from =
-      source_ ? Cursor{source_->segment->facts().epoch, 0} : resume_.acknowledged.cursor;
+  const Cursor from = source_ ? Cursor{source_->epoch, 0} : resume_.acknowledged.cursor;
   for (const auto& segment : view_.segments) {
     const auto& facts = segment->facts();
     const bool resumes = !source_ && facts.epoch == from.epoch;
@@ -117,9 +108,10 @@ bool ShmReceiver::next_source() {
       return false;
     const std::uint64_t last_index = ledger_.limit() - 1;
     if (source_ && ledger_.settled() != last_index) held_.push_back({source_->segment, last_index});
-    source_.emplace(
-        Source{segment, LaneConsumer(segment->ring(), resumes ? from.position : 0, last_index)});
+    source_.emplace(Source{segment, facts.epoch,
+                           LaneConsumer(segment->ring(), resumes ? from.position : 0, last_index)});
     complaint_ = nullptr;
+    decide_polling();
     link_.roster.forget_before(facts.epoch);
     return true;
   }
@@ -141,6 +133,7 @@ bool ShmReceiver::renumber(std::uint64_t base_index) {
 void ShmReceiver::violate(const char* complaint) noexcept {
   complaint_ = complaint;
   complained_ = false;
+  decide_polling();
   violations_.add(1);
 }
 

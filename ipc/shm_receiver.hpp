@@ -36,7 +36,17 @@ class ShmReceiver {
 
   ShmReceiver(ShmLink& link, const ResumeState&);
 
-  Result<void> receive(Received&, Deadline);
+  // The common case, inline: a message is there and nothing else is going on.
+  [[gnu::always_inline]] bool take_at_once(Received& received, Deadline deadline) {
+    const bool quiet = !sleeper_.attention_moved() && link_.roster.version_now() == seen_ &&
+                       !deadline.stopped() && can_poll_ && !ledger_.has_returned();
+    if (!quiet) return false;
+    LaneConsumer::Record record;
+    if (source_->lane.poll(record) != LaneConsumer::Found::record) return false;
+    hand_out(record, received);
+    return true;
+  }
+  Result<void> receive(Received&, Deadline);  // everything else
   void acknowledge(std::uint64_t index) noexcept;
   void release(std::uint64_t index) noexcept;
 
@@ -57,6 +67,7 @@ class ShmReceiver {
  private:
   struct Source {
     std::shared_ptr<const PeerSegment> segment;
+    std::uint16_t epoch;
     LaneConsumer lane;
   };
   // An exhausted incarnation whose memory live messages still show.
@@ -72,12 +83,30 @@ class ShmReceiver {
   void refresh();
   bool take(Received&);
   bool take_returned(Received&);
-  void hand_out(const LaneConsumer::Record&, Received&);
+  // Inlined by force: a record that goes through memory between two calls costs as much as all else.
+  [[gnu::always_inline]] void hand_out(const LaneConsumer::Record& record, Received& received) {
+    const Cursor end{source_->epoch, record.end};
+    const bool again = within_taken_ && was_taken(end);
+    ledger_.add(record.bytes, end, again);
+    received_.add(1);
+    bytes_.add(record.bytes.size());
+    if (again) {
+      note_redelivered();  // within the predecessor's `taken`, which must not move back
+    } else {
+      store_taken(link_.segment.page(), end);
+    }
+    received = {record.bytes, record.index, end.epoch, again};
+  }
+  void note_redelivered() noexcept;
   bool next_source();
   bool source_is_drained() const noexcept;
-  bool was_taken(Cursor end) const noexcept;
+  bool was_taken(Cursor end) noexcept;
+  void decide_polling() noexcept {
+    // relaxed: nudge() published it together with the version that look_around() has read.
+    can_poll_ = source_ && complaint_ == nullptr && !link_.closed.load(std::memory_order_relaxed);
+  }
   bool is_ready() const noexcept {
-    return (source_ && complaint_ == nullptr && source_->lane.ready()) || ledger_.has_returned() ||
+    return (can_poll_ && source_->lane.ready()) || ledger_.has_returned() ||
            (single_ && peer_.has_closed());
   }
   bool can_act();
@@ -96,9 +125,10 @@ class ShmReceiver {
   std::uint32_t seen_ = 0;  // version of the roster
   std::optional<Source> source_;
   std::vector<Held> held_;
-  const char* complaint_ =
-      nullptr;               // about the incarnation that source_ shows, or the one after it
-  bool complained_ = false;  // receive() has returned it
+  const char* complaint_ = nullptr;  // about what source_ shows, or the incarnation after it
+  bool complained_ = false;          // receive() has returned it
+  bool can_poll_ = false;            // there is a source, and no reason to leave it alone
+  bool within_taken_;                // what our predecessor had taken is not over yet
   bool bell_ended_ = false;
   Sleeper sleeper_;
   Ringer ringer_;

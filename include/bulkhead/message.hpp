@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace bulkhead {
@@ -20,9 +21,18 @@ class Endpoint;
 //   redelivered() true for what the predecessor had taken.
 class Message {
  public:
-  Message(Message&&) noexcept;
+  Message(Message&& other) noexcept
+      : endpoint_(std::exchange(other.endpoint_, nullptr)),
+        bytes_(std::exchange(other.bytes_, {})),
+        position_(other.position_),
+        index_(other.index_),
+        uncaught_(other.uncaught_),
+        epoch_(other.epoch_),
+        redelivered_(other.redelivered_) {}
   Message& operator=(Message&&) noexcept;
-  ~Message();
+  ~Message() {
+    if (endpoint_ != nullptr) settle();
+  }
 
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
   // For peers that are not trusted: they can still write to what bytes() shows.
