@@ -98,8 +98,8 @@ void ShmSender::reclaim() noexcept {
 }
 
 bool ShmSender::cursor_moved() const noexcept {
-  // relaxed: reclaim() reads the words behind it with acquire.
   if (!peer_.segment) return false;
+  // relaxed: reclaim() reads the words behind it with acquire.
   return peer_.segment->page().acked.turn.load(std::memory_order_relaxed) != acked_turn_ ||
          (single_ && peer_.has_closed());
 }

@@ -22,7 +22,7 @@ Sleeper::Sleeper(std::atomic<std::uint32_t>& arming, std::atomic<std::uint32_t>&
 
 void Sleeper::service() noexcept {
   // Read before the work: what is asked for in the meantime is seen the next time.
-  // sync attention.word: acquire; pairs with its writer's release; shows what wants attention
+  // sync attention.bump: acquire; pairs with its writer's release; shows what wants attention
   attention_seen_ = attention_word_.load(std::memory_order_acquire);
   attention_.service();
   next_service_ = Clock::now() + attention_.longest_sleep();

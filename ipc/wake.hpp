@@ -49,7 +49,7 @@ inline void waker_barrier(Barrier barrier) noexcept {
     // sync wake.arm: seq_cst fence; pairs with sleeper_barrier(); orders our publishing before our look
     std::atomic_thread_fence(std::memory_order_seq_cst);
   } else {
-    // sync wake.arm: compiler fence; pairs with sleeper_barrier(), whose system call is the barrier here
+    // sync wake.arm: fence for the compiler; pairs with sleeper_barrier(), whose system call is the barrier here
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 #if defined(__SANITIZE_THREAD__)
