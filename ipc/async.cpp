@@ -29,6 +29,7 @@ class Operation : public ipc::AsyncOperation {
 
  protected:
   void complete(Result<Value> result) {
+    let_go_of_endpoint();
     // Nobody may cancel what is on its way to the caller.
     if (auto slot = boost::asio::get_associated_cancellation_slot(completion_);
         slot.is_connected()) {

@@ -32,6 +32,8 @@ class AsyncOperation : public std::enable_shared_from_this<AsyncOperation> {
   virtual WaitPlan plan() const = 0;
 
   Endpoint& endpoint() const noexcept { return *endpoint_; }
+  // On completion: whoever waits for the result may count on the link being let go of.
+  void let_go_of_endpoint() noexcept { endpoint_.reset(); }
   const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
  private:
@@ -44,7 +46,7 @@ class AsyncOperation : public std::enable_shared_from_this<AsyncOperation> {
   void fired(Source source, bool cancelled);
   void disarm();
 
-  const std::shared_ptr<Endpoint> endpoint_;
+  std::shared_ptr<Endpoint> endpoint_;
   const boost::asio::any_io_executor executor_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   Descriptor link_, attention_;

@@ -17,6 +17,8 @@
 #include <string>
 #include <utility>
 
+#include "ipc/peer_roster.hpp"
+
 namespace bulkhead::ipc {
 namespace {
 
@@ -82,8 +84,7 @@ SocketEndpoint::SocketEndpoint(Parts parts)
       // The cursor is the index after the last acknowledged message; zero when there was none.
       resume_point_(std::max<std::uint64_t>(parts.acknowledged.cursor.position, 1)),
       committed_(parts.committed),
-      acked_count_(parts.acknowledged.count),
-      spin_(spec_.options.wait) {}
+      acknowledged_before_(parts.acknowledged.count) {}
 
 void SocketEndpoint::post(LinkUpdate update) {
   switch (update.kind) {
@@ -101,7 +102,7 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
   const std::lock_guard links(links_);
   // sync socket.closed: acquire; pairs with close(); a closed end takes no more connections
   if (closed_.load(std::memory_order_acquire)) return;
-  if (newest_ && (update.epoch < newest_->peer_epoch ||
+  if (newest_ && (is_newer(newest_->peer_epoch, update.epoch) ||
                   (update.epoch == newest_->peer_epoch && !newest_->wire->hung_up()))) {
     return;
   }
@@ -123,7 +124,8 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
 
 void SocketEndpoint::post_gone(const LinkUpdate& update) {
   const std::lock_guard links(links_);
-  if (newest_ && update.epoch < newest_->peer_epoch) return;
+  if (newest_ && is_newer(newest_->peer_epoch, update.epoch)) return;
+  peer_epoch_.store(0, std::memory_order_relaxed);  // relaxed: a figure for the user
   if (newest_) {
     // sync socket.gone: release; pairs with is_drained(); the peer wrote its last before this
     newest_->peer_gone.store(true, std::memory_order_release);
@@ -187,21 +189,22 @@ std::uint64_t SocketEndpoint::last_committed() const noexcept {
 }
 
 ChannelStats SocketEndpoint::stats() const noexcept {
-  const auto read = [](const std::atomic<std::uint64_t>& counter) {
-    return counter.load(std::memory_order_relaxed);  // relaxed: a counter
-  };
   ChannelStats stats;
-  stats.sent = read(counters_.sent);
-  stats.received = read(counters_.received);
-  stats.redelivered = read(counters_.redelivered);
-  stats.bytes_sent = read(counters_.bytes_sent);
-  stats.bytes_received = read(counters_.bytes_received);
-  stats.sleeps = read(counters_.sleeps);
-  stats.safety_net = read(counters_.safety_net);
-  stats.violations = read(counters_.violations);
+  stats.sent = counters_.sent.get();
+  stats.received = counters_.received.get();
+  stats.redelivered = counters_.redelivered.get();
+  stats.bytes_sent = counters_.bytes_sent.get();
+  stats.bytes_received = counters_.bytes_received.get();
+  stats.sleeps = counters_.send_sleeps.get() + counters_.receive_sleeps.get();
+  stats.violations = counters_.violations.load(std::memory_order_relaxed);  // relaxed: a counter
   const std::lock_guard links(links_);
   if (peer_page_) {
-    if (const auto acked = load_acknowledged(peer_page_->page())) stats.acknowledged = acked->count;
+    // The peer's own figure, so at most what we have sent ourselves.
+    const auto acknowledged = load_acknowledged(peer_page_->page());
+    const std::uint64_t before = segment_.facts().base_index;
+    if (acknowledged && acknowledged->cursor.position > before + 1) {
+      stats.acknowledged = std::min(acknowledged->cursor.position - before - 1, stats.sent);
+    }
   }
   return stats;
 }

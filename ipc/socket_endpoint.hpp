@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "ipc/delivery_ledger.hpp"
 #include "ipc/end_page.hpp"
 #include "ipc/endpoint.hpp"
 #include "ipc/frame_reader.hpp"
 #include "ipc/frame_writer.hpp"
 #include "ipc/segment.hpp"
+#include "ipc/sleeper.hpp"
 #include "ipc/socket_spin.hpp"
 #include "ipc/wire.hpp"
 
@@ -81,14 +83,10 @@ class SocketEndpoint final : public Endpoint {
   // How the link itself ended; only where the peer is not replaced, or on its word.
   enum class Verdict : std::uint8_t { open, closed, died, violated };
 
-  // A message that was handed out, or came back by release().
-  struct Held {
-    Incoming incoming;
-    bool settled = false, again = false;
-  };
   struct Counters {
-    std::atomic<std::uint64_t> sent, received, redelivered, bytes_sent, bytes_received, sleeps,
-        safety_net, violations;
+    Counter sent, bytes_sent, send_sleeps;                          // the sending thread's
+    Counter received, redelivered, bytes_received, receive_sleeps;  // the receiving thread's
+    std::atomic<std::uint64_t> violations{0};
   };
   enum class Way { send, receive };
 
@@ -119,7 +117,7 @@ class SocketEndpoint final : public Endpoint {
   void drop_violator();
   Message hand_out(Incoming incoming);
   Message hand_out_again();
-  void forget_settled() noexcept;
+  void drop_settled() noexcept;
   std::optional<Deadline> settling_until() const noexcept;
   Taken over_or_nothing() noexcept;
 
@@ -152,13 +150,16 @@ class SocketEndpoint final : public Endpoint {
   BufferPool pool_;
   ConnectionPtr in_;
   std::deque<Incoming> backlog_;  // read by a sender that looked for the peer's goodbye
-  std::deque<Held> held_;         // held_[i] has position first_held_ + i
+  // Positions count what this incarnation was given, from 1, without the holes that a dead
+  // predecessor of either side may have left in the indices.
+  DeliveryLedger ledger_{0};
+  std::deque<Incoming> held_;  // held_[i] has position first_held_ + i
   std::uint64_t first_held_ = 1;
-  std::size_t again_ = 0;
-  std::uint64_t acked_position_ = 0, acked_count_;
+  const std::uint64_t acknowledged_before_;
   std::uint32_t receive_attention_ = 0;
   Error violation_;
-  SocketSpin spin_;
+  bool complaint_due_ = false;  // the violation was found while looking, and is yet to be told
+  SpinPace pace_;
 
   mutable std::mutex links_;
   std::deque<ConnectionPtr> arrived_;  // not yet begun by the receiver

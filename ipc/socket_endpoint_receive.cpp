@@ -10,20 +10,19 @@ namespace bulkhead::ipc {
 
 Result<Message> SocketEndpoint::receive(Deadline deadline) {
   mark_used();
-  bool spinning = false, slept = false;
+  SocketSpin spin(spec_.options.wait, pace_);
   for (;;) {
     look_around(Way::receive);
     if (deadline.stopped()) return fail(Errc::stopped, "asked to stop");
     if (auto finished = try_receive()) {
-      if (spinning && !slept) spin_.paid();
+      spin.ended();
       return std::move(*finished);
     }
     if (deadline.expired()) {
-      return deadline.is_now() ? fail(Errc::would_block, "empty") : fail(Errc::timed_out, "empty");
+      return deadline.is_now() ? make_error(Errc::would_block, {})
+                               : fail(Errc::timed_out, "no message");
     }
-    if (!std::exchange(spinning, true)) spin_.begin();
-    if (!slept && spin_.goes_on()) continue;
-    if (!std::exchange(slept, true)) spin_.was_vain();
+    if (spin.goes_on()) continue;
     const auto settling = settling_until();
     const bool sooner = settling && settling->when() < deadline.when();
     wait(Way::receive, receive_plan(), sooner ? *settling : deadline);
@@ -34,7 +33,7 @@ std::optional<Result<Message>> SocketEndpoint::try_receive() {
   const std::lock_guard receiving(receiving_);
   // sync socket.closed: acquire; pairs with close(); nothing is taken on a closed end
   if (closed_.load(std::memory_order_acquire)) return Result<Message>(fail(Verdict::open));
-  if (again_ > 0) return Result<Message>(hand_out_again());
+  if (ledger_.has_returned()) return Result<Message>(hand_out_again());
   Incoming incoming;
   switch (take_next(incoming)) {
     case Taken::message: return Result<Message>(hand_out(std::move(incoming)));
@@ -55,6 +54,7 @@ SocketEndpoint::Taken SocketEndpoint::take_next(Incoming& incoming) {
     backlog_.pop_front();
     return Taken::message;
   }
+  if (std::exchange(complaint_due_, false)) return Taken::violated;
   return take_from_wire(incoming);
 }
 
@@ -148,72 +148,41 @@ SocketEndpoint::Taken SocketEndpoint::over_or_nothing() noexcept {
 }
 
 Message SocketEndpoint::hand_out(Incoming incoming) {
-  const std::uint64_t position = first_held_ + held_.size();
-  store_taken(segment_.page(), {incoming.epoch, incoming.index + 1});
-  counters_.received.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter
-  counters_.bytes_received.fetch_add(incoming.bytes, std::memory_order_relaxed);  // relaxed: ditto
-  const MessageParts parts{{incoming.buffer.memory.get(), incoming.bytes},
-                           position,
-                           incoming.index,
-                           incoming.epoch,
-                           false};
-  held_.push_back({std::move(incoming), false, false});
+  const std::uint64_t position = ledger_.limit();
+  const std::span<const std::byte> bytes{incoming.buffer.memory.get(), incoming.bytes};
+  const Cursor end{incoming.epoch, incoming.index + 1};
+  store_taken(segment_.page(), end);
+  ledger_.add(bytes, end, false);
+  counters_.received.add(1);
+  counters_.bytes_received.add(bytes.size());
+  const MessageParts parts{bytes, position, incoming.index, incoming.epoch, false};
+  held_.push_back(std::move(incoming));
   return make_message(parts);
 }
 
 Message SocketEndpoint::hand_out_again() {
-  std::size_t i = 0;
-  while (!held_[i].again) ++i;
-  held_[i].again = false;
-  --again_;
-  // relaxed: counters.
-  const auto redelivered = counters_.redelivered.fetch_add(1, std::memory_order_relaxed) + 1;
-  store_redelivered(segment_.page(), redelivered);
-  const Incoming& incoming = held_[i].incoming;
-  return make_message({{incoming.buffer.memory.get(), incoming.bytes},
-                       first_held_ + i,
-                       incoming.index,
-                       incoming.epoch,
-                       true});
+  const std::uint64_t position = ledger_.next();
+  const auto& delivery = ledger_.deliver_again();
+  counters_.redelivered.add(1);
+  store_redelivered(segment_.page(), counters_.redelivered.get());
+  return make_message(
+      {delivery.bytes, position, delivery.end.position - 1, delivery.end.epoch, true});
 }
 
 void SocketEndpoint::acknowledge(std::uint64_t position) noexcept {
   const std::lock_guard receiving(receiving_);
-  Held& held = held_[position - first_held_];
-  held.settled = true;
-  if (position > acked_position_) {
-    acked_count_ += position - std::exchange(acked_position_, position);
-    const Incoming& incoming = held.incoming;
-    store_acknowledged(segment_.page(), {{incoming.epoch, incoming.index + 1}, acked_count_});
-  }
-  pool_.put(std::move(held.incoming.buffer));
-  forget_settled();
+  if (ledger_.acknowledge(position)) drop_settled();
 }
 
 void SocketEndpoint::release(std::uint64_t position) noexcept {
   const std::lock_guard receiving(receiving_);
-  Held& held = held_[position - first_held_];
-  if (position <= acked_position_) {
-    held.settled = true;  // a later one was acknowledged, and with it this one
-    forget_settled();
-    return;
-  }
-  held.again = true;
-  ++again_;
+  if (ledger_.release(position)) drop_settled();
 }
 
-// Drops what nobody holds any more: settled messages, and released ones that a later
-// acknowledgement covered.
-void SocketEndpoint::forget_settled() noexcept {
-  while (!held_.empty()) {
-    Held& first = held_.front();
-    if (first.again && first_held_ <= acked_position_) {
-      first.again = false;
-      first.settled = true;
-      --again_;
-    }
-    if (!first.settled) return;
-    pool_.put(std::move(first.incoming.buffer));
+void SocketEndpoint::drop_settled() noexcept {
+  store_acknowledged(segment_.page(), {ledger_.cursor(), acknowledged_before_ + ledger_.settled()});
+  while (first_held_ <= ledger_.settled()) {
+    pool_.put(std::move(held_.front().buffer));
     held_.pop_front();
     ++first_held_;
   }
@@ -224,12 +193,16 @@ bool SocketEndpoint::prepare_receive_wait() {
   const std::lock_guard receiving(receiving_);
   // sync socket.closed: acquire; pairs with close(); a closed end must look
   if (closed_.load(std::memory_order_acquire)) return true;
-  if (again_ > 0 || !backlog_.empty()) return true;
-  // sync socket.verdict: acquire; pairs with end_connection(); nothing but the word
-  if (verdict_.load(std::memory_order_acquire) != Verdict::open) return true;
-  if (!in_ && !adopt_next_connection()) return over_or_nothing() == Taken::over;
-  // sync socket.gone: acquire; pairs with post(); the end of the connection must be looked for
-  return in_->reader->has_message() || in_->peer_gone.load(std::memory_order_acquire);
+  if (ledger_.has_returned() || !backlog_.empty()) return true;
+  Incoming incoming;
+  switch (take_from_wire(incoming)) {
+    case Taken::message: backlog_.push_back(std::move(incoming)); return true;
+    case Taken::nothing: return false;
+    case Taken::violated: complaint_due_ = true; return true;
+    case Taken::no_memory:
+    case Taken::over: break;
+  }
+  return true;
 }
 
 WaitPlan SocketEndpoint::receive_plan() const noexcept {

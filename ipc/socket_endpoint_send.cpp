@@ -25,7 +25,7 @@ Result<void> SocketEndpoint::send(std::span<const std::byte> bytes, Deadline dea
     if (auto finished = try_send(bytes, index)) return std::move(*finished);
     if (deadline.expired()) {
       suspend_send(bytes);
-      return deadline.is_now() ? fail(Errc::would_block, "full")
+      return deadline.is_now() ? make_error(Errc::would_block, {})
                                : fail(Errc::timed_out, "full, or without a peer");
     }
     wait(Way::send, send_plan(), deadline);
@@ -80,8 +80,8 @@ void SocketEndpoint::adopt_newest() noexcept {
 void SocketEndpoint::commit(std::uint64_t index, std::size_t bytes) noexcept {
   store_committed(segment_.page(), {index, index});
   committed_.store(index, std::memory_order_relaxed);      // relaxed: written by this thread alone
-  counters_.sent.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter
-  counters_.bytes_sent.fetch_add(bytes, std::memory_order_relaxed);  // relaxed: a counter
+  counters_.sent.add(1);
+  counters_.bytes_sent.add(bytes);
 }
 
 // What makes sending hopeless. A peer that is not replaced may have said goodbye in bytes that the
@@ -96,7 +96,11 @@ SocketEndpoint::Verdict SocketEndpoint::verdict_for_sender() {
   if (spec_.peer_life == PeerLife::replaced || !(broken || out_died_)) return Verdict::open;
   const std::lock_guard receiving(receiving_);
   Incoming incoming;
-  while (take_from_wire(incoming) == Taken::message) backlog_.push_back(std::move(incoming));
+  auto taken = take_from_wire(incoming);
+  for (; taken == Taken::message; taken = take_from_wire(incoming)) {
+    backlog_.push_back(std::move(incoming));
+  }
+  if (taken == Taken::violated) complaint_due_ = true;
   // sync socket.verdict: acquire; pairs with end_connection(); nothing but the word
   const auto verdict = verdict_.load(std::memory_order_acquire);
   return verdict == Verdict::open ? Verdict::died : verdict;
@@ -113,7 +117,10 @@ bool SocketEndpoint::prepare_send_wait(std::size_t) {
   // sync socket.closed: acquire; pairs with close(); a closed end must look
   if (closed_.load(std::memory_order_acquire)) return true;
   adopt_newest();
-  return verdict_for_sender() != Verdict::open;
+  if (verdict_for_sender() != Verdict::open) return true;
+  if (!out_) return false;
+  pollfd look{out_->wire->write_fd(), POLLOUT, 0};
+  return ::poll(&look, 1, 0) > 0;
 }
 
 WaitPlan SocketEndpoint::send_plan() const noexcept {

@@ -74,7 +74,7 @@ void SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
   const std::chrono::nanoseconds left = deadline.remaining();
   const timespec timeout = to_timespec(std::min(left, net));
   if (attention != nullptr) attention->sleeping(true);
-  counters_.sleeps.fetch_add(1, std::memory_order_relaxed);  // relaxed: a counter
+  (way == Way::send ? counters_.send_sleeps : counters_.receive_sleeps).add(1);
   const int ready = ::ppoll(fds.data(), fds.size(), &timeout, nullptr);
   if (attention != nullptr) attention->sleeping(false);
   if (ready <= 0) {

@@ -1,48 +1,51 @@
-// How long a receiver tries again before it sleeps. On a socket each try is a system call, so trying
+// How long one receive tries again before it sleeps. On a socket each try is a system call, so trying
 // pays only while messages come faster than a sleeper could be woken.
 #pragma once
 
 #include <bulkhead/channel.hpp>
 
-#include <algorithm>
 #include <chrono>
+#include <optional>
+#include <thread>
+
+#include "ipc/sleeper.hpp"
 
 namespace bulkhead::ipc {
 
-// Threads: the receiving one.
+// Lives for one call of receive; what is learnt stays in `pace`.
 class SocketSpin {
  public:
-  explicit SocketSpin(WaitMode mode) noexcept : mode_(mode) {}
+  SocketSpin(WaitMode mode, SpinPace& pace) noexcept : mode_(mode), pace_(pace) {}
 
-  void begin() noexcept {
-    began_ = mode_ == WaitMode::block ? clock::time_point::min() : clock::now();
+  // After a try in vain: whether to try again at once. From the first "no" on it is always "no".
+  bool goes_on() noexcept {
+    if (sleeping_) return false;
+    if (!began_) began_ = Clock::now();
+    if (Clock::now() - *began_ < limit()) return true;
+    sleeping_ = true;
+    return false;
   }
-  bool goes_on() const noexcept {
-    if (mode_ == WaitMode::block) return false;
-    const auto limit = mode_ == WaitMode::spin ? spin_limit : budget_;
-    return limit.count() > 0 && clock::now() - began_ < limit;
-  }
-  // Adaptive: a spin that paid is allowed to be longer the next time, a vain one is halved; every
-  // so often a short one finds out whether the traffic has changed.
-  void paid() noexcept {
-    budget_ = std::min(budget_max, budget_ * 2 + std::chrono::microseconds(1));
-  }
-  void was_vain() noexcept {
-    if (mode_ != WaitMode::adaptive) return;
-    budget_ /= 2;
-    if (budget_.count() > 0) return;
-    if (++vain_ % probe_every == 0) budget_ = budget_probe;
+  void ended() noexcept {
+    if (!began_ || mode_ != WaitMode::adaptive) return;
+    const auto waited = Clock::now() - *began_;
+    sleeping_ ? pace_.slept(waited) : pace_.arrived(waited);
   }
 
  private:
-  using clock = std::chrono::steady_clock;
-  static constexpr std::chrono::microseconds spin_limit{1000}, budget_max{100}, budget_probe{20};
-  static constexpr unsigned probe_every = 32;
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds spin_limit{1};
 
-  WaitMode mode_;
-  clock::time_point began_{};
-  std::chrono::microseconds budget_ = budget_max;
-  unsigned vain_ = 0;
+  // With one processor whoever spins keeps the other end from answering.
+  std::chrono::nanoseconds limit() const noexcept {
+    static const bool alone = std::thread::hardware_concurrency() == 1;
+    if (alone || mode_ == WaitMode::block) return std::chrono::nanoseconds::zero();
+    return mode_ == WaitMode::spin ? spin_limit : pace_.budget();
+  }
+
+  const WaitMode mode_;
+  SpinPace& pace_;
+  std::optional<Clock::time_point> began_;
+  bool sleeping_ = false;
 };
 
 }  // namespace bulkhead::ipc
