@@ -81,10 +81,13 @@ TEST_P(Death, unread_input_of_the_dead_one_does_not_cost_what_it_sent) {
   Channel channel = fork_peer([](Channel& peer) {
     receive_text(peer);
     for (int i = 0; i < 50; ++i) send_text(peer, std::to_string(i));
-    die();
+    ::raise(SIGSTOP);
   });
   for (int i = 0; i < 50; ++i) send_text(channel, "only the first of these is read");
-  wait_for_peer();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child_, &status, WUNTRACED), child_);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  kill_peer();
   for (int i = 0; i < 50; ++i) EXPECT_EQ(receive_text(channel), std::to_string(i));
   EXPECT_EQ(receive_error(channel, soon()), text_of_code(Errc::peer_died));
 }
