@@ -136,6 +136,25 @@ void add_call(CLI::App& app, Asked& asked) {
   });
 }
 
+void add_bench(CLI::App& app, Asked& asked) {
+  auto* command = app.add_subcommand("bench", "measure");
+  command->require_subcommand(1);
+  auto options = std::make_shared<BenchOptions>();
+  const auto add = [&](const char* name, const char* what,
+                       Outcome (*carry_out)(const BenchOptions&)) {
+    auto* kind = command->add_subcommand(name, what);
+    kind->add_option("--json", options->json_path, "write the figures to this file, too");
+    kind->add_flag("--quick", options->quick, "fewer samples");
+    kind->callback([&asked, options, carry_out] {
+      asked.action = [options, carry_out] { return carry_out(*options); };
+    });
+    return kind;
+  };
+  add("recovery", "how long a killed worker is away", bench_recovery)
+      ->add_option("--kills", options->kills, "how often; 200 without it")
+      ->check(CLI::Range(1, 100000));
+}
+
 void add_about(CLI::App& app, Asked& asked) {
   app.add_subcommand("doctor", "what this kernel and these limits offer")->callback([&asked] {
     asked.action = doctor;
@@ -202,6 +221,7 @@ int run_command_line(int argc, char** argv) {
   add_logs(app, asked);
   add_events(app, asked);
   add_call(app, asked);
+  add_bench(app, asked);
   add_about(app, asked);
 
   if (const auto refused = refuse_unknown_command(app, command_word(argc, argv))) {

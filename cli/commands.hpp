@@ -74,6 +74,14 @@ struct CallOptions {
 };
 Outcome call(const SystemChoice&, const CallOptions&);
 
+// bench.cpp
+struct BenchOptions {
+  std::string json_path;  // "" = none
+  bool quick = false;
+  std::optional<int> kills;  // of bench recovery
+};
+Outcome bench_recovery(const BenchOptions&);
+
 // doctor.cpp, version.cpp
 Outcome doctor();
 Outcome version();

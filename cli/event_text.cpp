@@ -73,7 +73,10 @@ EventText::Words EventText::words_for(const json& event) {
         "starts again in " + span_text(std::chrono::nanoseconds(std::max<std::int64_t>(wait, 0))),
         Colour::yellow};
   }
-  if (type == "worker.stopping") return {"stopping, " + pid_text(event), Colour::dim};
+  if (type == "worker.stopping") {
+    stopping_.insert(string(event, "name"));
+    return {"stopping, " + pid_text(event), Colour::dim};
+  }
   if (type == "worker.stopped") return {"stopped", Colour::dim};
   if (type == "worker.failed") {
     const std::string cause = exit_text(event.value("exit", json()));
@@ -93,7 +96,7 @@ EventText::Words EventText::ready(const json& event) {
   const auto death = deaths_.find(string(event, "name"));
   if (death != deaths_.end()) {
     const std::chrono::nanoseconds took(number(event, "t_ns") - death->second.t_ns);
-    text += ", " + span_text(took) + " after its death by " + death->second.cause;
+    text += ", " + span_text(took) + " after " + death->second.what;
     deaths_.erase(death);
   }
   return {text, Colour::green};
@@ -101,11 +104,14 @@ EventText::Words EventText::ready(const json& event) {
 
 EventText::Words EventText::exited(const json& event) {
   const json exit = event.value("exit", json());
+  const std::string name = string(event, "name");
   const std::string cause = exit_text(exit);
-  deaths_[string(event, "name")] = {number(event, "t_ns"), cause};
-  const bool well = string(exit, "kind") == "exit" && number(exit, "code") == 0;
-  return {(well ? "done, " : "died, ") + pid_text(event) + ", " + cause + because(event),
-          well ? Colour::plain : Colour::red};
+  const std::string details = pid_text(event) + ", " + cause + because(event);
+  if (stopping_.erase(name) > 0) return {"ended, " + details, Colour::dim};
+  const bool exited = string(exit, "kind") == "exit";
+  deaths_[name] = {number(event, "t_ns"), (exited ? "its " : "its death by ") + cause};
+  if (exited && number(exit, "code") == 0) return {"ended, " + details};
+  return {"died, " + details, Colour::red};
 }
 
 std::int64_t realtime_minus_monotonic_ns() {

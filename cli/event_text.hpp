@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "cli/terminal.hpp"
@@ -30,7 +31,7 @@ class EventText {
  private:
   struct Death {
     std::int64_t t_ns;
-    std::string cause;
+    std::string what;  // "its death by SIGKILL", "its exit code 3"
   };
   struct Words {
     std::string text;
@@ -44,6 +45,7 @@ class EventText {
   bool colours_;
   std::size_t width_ = 0;
   std::map<std::string, Death> deaths_;
+  std::set<std::string> stopping_;  // the end that follows was asked for
 };
 
 // CLOCK_REALTIME - CLOCK_MONOTONIC, now.

@@ -10,6 +10,7 @@ Outcome outcome_of(const Error& error) noexcept {
   if (error.is(Errc::no_system)) return Outcome::no_system;
   if (error.is(Errc::not_permitted)) return Outcome::not_permitted;
   if (error.is(Errc::bad_config)) return Outcome::bad_config;
+  if (error.is(Errc::invalid_argument)) return Outcome::usage;
   if (error.code == boost::system::errc::permission_denied ||
       error.code == boost::system::errc::operation_not_permitted) {
     return Outcome::not_permitted;
@@ -25,6 +26,12 @@ Outcome complain(Outcome outcome, std::string_view sentence) {
   return outcome;
 }
 
-Outcome complain(const Error& error) { return complain(outcome_of(error), error.to_string()); }
+Outcome complain(const Error& error) {
+  // The context of these says it all; of others the code is half of the sentence.
+  const bool whole = error.is(Errc::no_system) || error.is(Errc::invalid_argument) ||
+                     error.is(Errc::already_exists) || error.is(Errc::exec_failed);
+  const bool enough = whole && !error.context.empty();
+  return complain(outcome_of(error), enough ? error.context : error.to_string());
+}
 
 }  // namespace bulkhead::cli

@@ -47,6 +47,13 @@ std::string state_text(const json& worker) {
   return text(worker, "state") + " " + span_text(wait);
 }
 
+// What the worker says of itself while it is up, and the supervisor's reason while it is not.
+std::string remark(const json& worker) {
+  const bool ready = text(worker, "state") == "ready";
+  const std::string words = text(worker, ready ? "status_text" : "reason");
+  return words == "-" ? "" : words;
+}
+
 std::string workers_table(const json& workers, bool colours) {
   Table table({{"WORKER"},
                {"STATE"},
@@ -68,7 +75,8 @@ std::string workers_table(const json& workers, bool colours) {
                {alive ? seconds(worker, "uptime_s") : "-"},
                {alive ? cpu : "-"},
                {alive ? bytes_text(static_cast<std::uint64_t>(number(worker, "rss_bytes"))) : "-"},
-               {last.empty() ? "-" : last}});
+               {last.empty() ? "-" : last},
+               {remark(worker), Colour::dim}});
   }
   return table.render(colours);
 }

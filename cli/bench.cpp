@@ -1,0 +1,69 @@
+// `bench`: measures, shows the figures to a person, and writes them for programs.
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bench/machine.hpp"
+#include "bench/recovery.hpp"
+#include "cli/commands.hpp"
+#include "cli/commit.hpp"
+#include "cli/system.hpp"
+#include "cli/terminal.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using nlohmann::json;
+using Align = Table::Align;
+
+std::string microseconds(const json& row, const char* key) {
+  return span_text(
+      std::chrono::nanoseconds(static_cast<std::int64_t>(row.at(key).get<double>() * 1e3)));
+}
+
+void show_recovery(const json& rows) {
+  Table table({{"CAUSE"},
+               {"KILLS", Align::right},
+               {"DETECTED p50", Align::right},
+               {"p99", Align::right},
+               {"READY p50", Align::right},
+               {"p99", Align::right},
+               {"MAX", Align::right}});
+  for (const auto& row : rows) {
+    table.add({{row.at("cause").get<std::string>()},
+               {row.at("n").dump()},
+               {microseconds(row, "detected_p50_us")},
+               {microseconds(row, "detected_p99_us")},
+               {microseconds(row, "ready_p50_us")},
+               {microseconds(row, "ready_p99_us")},
+               {microseconds(row, "ready_max_us")}});
+  }
+  std::fputs(table.render(colours_wanted(STDOUT_FILENO)).c_str(), stdout);
+}
+
+// {"machine": …, "rows": […]}
+Outcome write_figures(const std::string& path, const json& rows) {
+  if (path.empty()) return Outcome::done;
+  std::ofstream file(path);
+  file << json{{"machine", bench::describe_machine(commit())}, {"rows", rows}}.dump(1) << '\n';
+  file.close();
+  if (file) return Outcome::done;
+  return complain(Outcome::failed, "the figures cannot be written to " + path);
+}
+
+}  // namespace
+
+Outcome bench_recovery(const BenchOptions& options) {
+  bench::RecoveryOptions recovery;
+  recovery.program = program_path();
+  recovery.kills = options.kills.value_or(options.quick ? 30 : 200);
+  const auto row = bench::measure_recovery(recovery);
+  if (!row) return complain(row.error());
+  const json rows = json::array({*row});
+  show_recovery(rows);
+  return write_figures(options.json_path, rows);
+}
+
+}  // namespace bulkhead::cli
