@@ -48,20 +48,22 @@ bool Serving::answer_each() {
 void Serving::sleep(Deadline deadline) {
   std::vector<pollfd> plans;
   plans.push_back({control_.fd(), POLLIN, 0});
-  control_.sleeping(true);
-  std::size_t prepared = 0;
+  std::size_t armed = 0;
   bool look = false;
-  for (; prepared < sessions_.size() && !look; ++prepared) {
-    auto& endpoint = sessions_[prepared].channel->endpoint();
+  for (; armed < sessions_.size() && !look; ++armed) {
+    auto& endpoint = sessions_[armed].channel->endpoint();
     look = endpoint.prepare_receive_wait();
     const auto plan = endpoint.receive_plan();
-    if (plan.fd >= 0) plans.push_back({plan.fd, plan.events, 0});
+    plans.push_back({plan.fd, plan.events, 0});  // poll skips what has no descriptor yet
   }
-  if (!look) poll_until(plans, deadline);
-  for (std::size_t position = 0; position < prepared; ++position) {
+  if (!look) {
+    control_.sleeping(true);
+    poll_until(plans, deadline);
+    control_.sleeping(false);
+  }
+  for (std::size_t position = 0; position < armed; ++position) {
     sessions_[position].channel->endpoint().finish_receive_wait();
   }
-  control_.sleeping(false);
   if ((plans.front().revents & POLLIN) != 0) control_.service();
 }
 
