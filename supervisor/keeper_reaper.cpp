@@ -85,9 +85,10 @@ bool KeeperReaper::is_unreaped(std::uint32_t slot, std::uint64_t word) const noe
 
 bool KeeperReaper::ring_is_full() const noexcept {
   // relaxed: both words are ours
-  return header_->exits_appended.load(std::memory_order_relaxed) -
-             header_->exits_acknowledged.load(std::memory_order_relaxed) >=
-         ring_.size();
+  const auto appended = header_->exits_appended.load(std::memory_order_relaxed);
+  // relaxed: likewise
+  const auto acknowledged = header_->exits_acknowledged.load(std::memory_order_relaxed);
+  return appended - acknowledged >= ring_.size();
 }
 
 bool KeeperReaper::record(const siginfo_t& info, const rusage& used, bool& found) noexcept {
@@ -130,6 +131,7 @@ void KeeperReaper::append(std::uint32_t slot, std::uint32_t generation, const si
 bool KeeperReaper::acknowledge(std::uint64_t sequence) noexcept {
   // relaxed: both words are ours
   const auto appended = header_->exits_appended.load(std::memory_order_relaxed);
+  // relaxed: likewise
   const auto before = header_->exits_acknowledged.load(std::memory_order_relaxed);
   if (sequence <= before || sequence > appended) return false;
   // sync keeper.exits: release; pairs with acquire in KeeperClient::adopt; where a new brain begins

@@ -124,6 +124,19 @@ TEST_F(StateMemory, gives_a_claim_to_one_process_of_the_latest_generation_only) 
   EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
 }
 
+TEST_F(StateMemory, forgets_the_process_of_a_generation_that_ended_but_not_a_later_one) {
+  auto first = brain_->ticket(5, brain_->bump(5));
+  ASSERT_TRUE(claim_slot(&first));
+  brain_->end(5, 1);
+  EXPECT_EQ(brain_->claim(5).generation, 1u);
+  EXPECT_LE(brain_->claim(5).pid, 0) << "its number may be a stranger's by now";
+  EXPECT_FALSE(claim_slot(&first)) << "the generation is spent";
+  auto second = brain_->ticket(5, brain_->bump(5));
+  ASSERT_TRUE(claim_slot(&second));
+  brain_->end(5, 1);  // said again by a brain that replays the exit ring
+  EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
+}
+
 TEST_F(StateMemory, tells_an_exec_failure_of_this_generation_from_an_older_one) {
   brain_->failure_word(3)->store(base::pack_failure(4, {base::SpawnStage::exec, 2}));
   const auto failure = again().exec_failure(3, 4);
