@@ -129,7 +129,7 @@ void Introducer::open_links(Slot slot) {
   for (const auto& [pair, side] : sides_of(slot)) {
     if (crowded(*pair, side)) continue;
     for (const auto epoch : droppable(*pair, side)) forget(*pair, side, epoch);
-    open_side(*pair, side);
+    if (!pair->side(side).open) open_side(*pair, side);  // else it said hello again, after a resync
     tell_history(*pair, side);
   }
 }
@@ -260,20 +260,17 @@ void Introducer::died(Slot slot) {
 }
 
 // The worker names its epochs and offers its segments again after this. Both ends are told what they
-// may have missed when the last brain died; a link that it had not opened yet is opened now.
+// may have missed when the last brain died. A worker that lacks a link says hello again.
 void Introducer::resynced(Slot slot, const ipc::ResyncAnswer& answer) {
   for (const auto& [pair, side] : sides_of(slot)) {
     const auto known = std::find_if(answer.links.begin(), answer.links.end(),
                                     [&](const auto& link) { return link.pair == pair->name; });
-    if (known == answer.links.end()) {
-      if (!crowded(*pair, side)) open_side(*pair, side);
-    } else {
-      PairSide& mine = pair->side(side);
-      mine.epoch = known->epoch;
-      mine.open = true;
-      for (SideSegment& segment : mine.segments) segment.dead = segment.epoch != mine.epoch;
-      tell_history(*pair, ipc::other(side));
-    }
+    if (known == answer.links.end()) continue;
+    PairSide& mine = pair->side(side);
+    mine.epoch = known->epoch;
+    mine.open = true;
+    for (SideSegment& segment : mine.segments) segment.dead = segment.epoch != mine.epoch;
+    tell_history(*pair, ipc::other(side));
     tell_history(*pair, side);
   }
 }

@@ -10,7 +10,6 @@
 namespace bulkhead::supervisor {
 namespace {
 
-constexpr std::uint64_t resync_id = 1;  // the only request that the brain ever makes
 constexpr std::size_t status_text_max = 200;
 
 TimeNs nanoseconds(Duration duration) { return static_cast<TimeNs>(duration.count()); }
@@ -24,6 +23,7 @@ WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, 
       plan_(plan),
       keeper_(keeper),
       callbacks_(std::move(callbacks)),
+      resync_id_(base::monotonic_ns()),
       desks_(plan.instances.size()) {}
 
 void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {
@@ -71,6 +71,7 @@ Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
   const auto stored = keeper_.put("control/" + plan_.instances[slot].name, pair->first.get());
   if (!stored) return stored.error();
   desks_[slot].status_text.clear();
+  desks_[slot].awaits_resync = false;
   make_port(slot, std::move(pair->first));
   return std::move(pair->second);
 }
@@ -79,7 +80,8 @@ void WorkerDesk::adopt(Slot slot) {
   auto socket = keeper_.take("control/" + plan_.instances[slot].name);
   if (!socket.is_open() || !ensure_bell(slot)) return;
   make_port(slot, std::move(socket));
-  desks_[slot].port->send(ipc::request(resync_id, ipc::method::resync, ipc::Json::object()));
+  desks_[slot].awaits_resync = true;
+  desks_[slot].port->send(ipc::request(resync_id_, ipc::method::resync, ipc::Json::object()));
 }
 
 void WorkerDesk::died(Slot slot) {
@@ -107,6 +109,9 @@ void WorkerDesk::received(Slot slot, ipc::Packet packet) {
   if (message->is_answer()) {
     taken = take_answer(slot, *message);
   } else if (message->kind == ipc::ControlMessage::Kind::request) {
+    // What a predecessor left unread is asked again after the resync answer; to answer it now would
+    // be to answer it twice.
+    if (desks_[slot].awaits_resync) return;
     taken = take_request(slot, *message, packet);
     if (!taken && desks_[slot].port) {
       desks_[slot].port->send(ipc::error_answer(message->id, taken.error()));
@@ -180,10 +185,11 @@ void WorkerDesk::connect_service(Slot slot, std::uint64_t id, const ipc::Service
 }
 
 Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& message) {
-  if (message.id != resync_id || message.kind == ipc::ControlMessage::Kind::error) return {};
+  if (message.id != resync_id_ || message.kind == ipc::ControlMessage::Kind::error) return {};
   const auto answer = ipc::decode<ipc::ResyncAnswer>(*message.content);
   if (!answer) return answer.error();
   if (answer->generation != callbacks_.generation(slot)) return {};
+  desks_[slot].awaits_resync = false;
   introducer_->resynced(slot, *answer);
   sessions_->resynced(slot, *answer);
   if (const auto& watchdog = config_of(slot).watchdog) {

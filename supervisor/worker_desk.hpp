@@ -48,6 +48,7 @@ class WorkerDesk {
     std::unique_ptr<ControlPort> port;
     std::optional<AttentionBell> bell;
     std::string status_text;
+    bool awaits_resync = false;  // adopted, and its answer has not come yet
   };
 
   const WorkerConfig& config_of(Slot) const;
@@ -67,6 +68,8 @@ class WorkerDesk {
   Callbacks callbacks_;
   Introducer* introducer_ = nullptr;
   Sessions* sessions_ = nullptr;
+  const std::uint64_t
+      resync_id_;            // of the only request that a brain makes; no two brains' are alike
   std::vector<Desk> desks_;  // by slot
   BeatWatch beats_;
 };

@@ -46,11 +46,9 @@ Result<std::shared_ptr<ControlLink>> ControlLink::open(base::UniqueFd socket,
 }
 
 Result<ipc::HelloAnswer> ControlLink::greet(Deadline deadline) {
-  ipc::HelloWorker hello;
-  hello.generation = generation_;
   {
     const std::scoped_lock lock(mutex_);
-    hello_request_ = begin_request(ipc::method::hello, ipc::encode(hello), {heart_.page_fd()});
+    say_hello();
   }
   auto answered =
       wait(deadline, [&] { return failure_ || (hello_ && pairs_.link_count() >= hello_->links); });
@@ -59,6 +57,12 @@ Result<ipc::HelloAnswer> ControlLink::greet(Deadline deadline) {
   if (failure_) return *failure_;
   heart_.started();
   return *hello_;
+}
+
+void ControlLink::say_hello() {
+  ipc::HelloWorker hello;
+  hello.generation = generation_;
+  hello_request_ = begin_request(ipc::method::hello, ipc::encode(hello), {heart_.page_fd()});
 }
 
 const std::atomic<std::uint32_t>& ControlLink::word() const noexcept {

@@ -99,7 +99,10 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void link_peer(ipc::Packet&, const ipc::Json& params);
   void answer_resync(std::uint64_t id);
   void offer(const PairTable::Pair&);
+  Result<void> map_attention(ipc::Packet&);
   void drop_unclaimed(const ipc::Packet&);
+  void drop_unclaimed_if_gone(const std::string& pair);
+  void say_hello();
   void erase_session(const std::string& pair);
   void send(ipc::Json message, std::span<const int> fds = {});
   void send_status();

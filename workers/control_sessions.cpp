@@ -50,7 +50,10 @@ Result<ipc::Packet> ControlLink::finish_request(std::uint64_t id, Deadline deadl
 Result<ControlLink::Session> ControlLink::connect(std::string_view service, Deadline deadline) {
   for (;;) {
     auto session = connect_once(service, deadline);
-    if (session || !session.error().is(Errc::timed_out)) return session;
+    // A provider that died while it was being connected is not the caller's call that died.
+    const bool again =
+        !session && (session.error().is(Errc::timed_out) || session.error().is(Errc::peer_died));
+    if (!again) return session;
     if (deadline.expired()) {
       return make_error(Errc::timed_out, "no instance of service \"" + std::string(service) +
                                              "\" was ready before the deadline");

@@ -52,6 +52,20 @@ void ControlLink::take_answer(ipc::Packet packet, std::uint64_t id, std::optiona
   request.answer = std::move(packet);
 }
 
+Result<void> ControlLink::map_attention(ipc::Packet& packet) {
+  const auto fd = ipc::fd_named(packet, "attention");
+  if (!fd) return fd.error();
+  const auto size = base::file_size(fd->get());
+  if (!size) return size.error();
+  if (*size < ipc::worker_page_bytes) {
+    return make_error(Errc::protocol_violation, "the attention page is too small");
+  }
+  auto page = base::MappedRegion::map(fd->get(), ipc::worker_page_bytes, base::Access::read_only);
+  if (!page) return page.error();
+  attention_page_ = std::move(*page);
+  return {};
+}
+
 // The page is mapped here and not where the answer is waited for, because the links that follow in the
 // next packets already need it.
 void ControlLink::take_hello(ipc::Packet& packet, const std::optional<Error>& error) {
@@ -62,16 +76,9 @@ void ControlLink::take_hello(ipc::Packet& packet, const std::optional<Error>& er
   if (error) return fail(*error);
   auto answer = ipc::decode<ipc::HelloAnswer>(packet.body["result"]);
   if (!answer) return fail(answer.error());
-  auto fd = ipc::fd_named(packet, "attention");
-  if (!fd) return fail(fd.error());
-  const auto size = base::file_size(fd->get());
-  if (!size) return fail(size.error());
-  if (*size < ipc::worker_page_bytes) {
-    return fail(make_error(Errc::protocol_violation, "the attention page is too small"));
+  if (attention_page_.data() == nullptr) {  // else said again after a resync; the page is the same
+    if (auto mapped = map_attention(packet); !mapped) return fail(mapped.error());
   }
-  auto page = base::MappedRegion::map(fd->get(), ipc::worker_page_bytes, base::Access::read_only);
-  if (!page) return fail(page.error());
-  attention_page_ = std::move(*page);
   hello_ = std::move(*answer);
 }
 
@@ -109,11 +116,13 @@ void ControlLink::link_peer(ipc::Packet& packet, const ipc::Json& params) {
   if (!news) return complain(news.error());
   auto fds = ipc::take_fds(packet);
   if (!fds) return complain(fds.error());
-  pairs_.update(*news, std::move(*fds));  // no such pair: a session that was closed meanwhile
+  // No such pair: a session that was closed meanwhile.
+  if (pairs_.update(*news, std::move(*fds))) drop_unclaimed_if_gone(news->pair);
 }
 
 // Says everything that the new brain cannot know for certain, in the order in which it was said first.
 void ControlLink::answer_resync(std::uint64_t id) {
+  for (const auto& session : pairs_.unclaimed_sessions()) erase_session(session);
   ipc::ResyncAnswer answer;
   answer.generation = generation_;
   answer.phase = phase_;
@@ -123,6 +132,7 @@ void ControlLink::answer_resync(std::uint64_t id) {
   for (const auto& [number, request] : requests_) {
     if (!request.answer && !request.abandoned) send(request.message, request.fds);
   }
+  if (hello_ && pairs_.link_count() < hello_->links) say_hello();
   if (status_) send_status();
 }
 
@@ -138,6 +148,13 @@ void ControlLink::offer(const PairTable::Pair& pair) {
 void ControlLink::drop_unclaimed(const ipc::Packet& packet) {
   const auto answer = ipc::decode<ipc::ServiceConnectAnswer>(packet.body.at("result"));
   if (answer) erase_session(answer->pair);
+}
+
+// A server that dies before the client has heard of the session: the request is answered with an error.
+void ControlLink::drop_unclaimed_if_gone(const std::string& name) {
+  const auto* const pair = pairs_.find(name);
+  const bool unclaimed = pair->open.role == ipc::LinkRole::client && !pair->taken;
+  if (unclaimed && pair->peer_gone) erase_session(name);
 }
 
 void ControlLink::erase_session(const std::string& name) {

@@ -106,6 +106,14 @@ const PairTable::Pair* PairTable::take_request_for(std::string_view service) {
   return nullptr;
 }
 
+std::vector<std::string> PairTable::unclaimed_sessions() const {
+  std::vector<std::string> names;
+  for (const auto& [name, pair] : pairs_) {
+    if (pair.open.role == ipc::LinkRole::client && !pair.taken) names.push_back(name);
+  }
+  return names;
+}
+
 std::uint32_t PairTable::link_count() const noexcept {
   return static_cast<std::uint32_t>(std::count_if(
       pairs_.begin(), pairs_.end(), [](const auto& entry) { return !entry.second.open.session; }));

@@ -45,6 +45,9 @@ class PairTable {
   // A session on which somebody wants to call `service` of this worker; null when there is no new one.
   const Pair* take_request_for(std::string_view service);
 
+  // Sessions that were opened for a request of ours of which no answer has told yet.
+  std::vector<std::string> unclaimed_sessions() const;
+
   std::uint32_t link_count() const noexcept;
   void describe(ipc::ResyncAnswer&) const;
   std::vector<const Pair*> all() const;
