@@ -45,6 +45,13 @@ bool is_abbreviation(const std::string& small, const std::string& full) {
   return found == small.size();
 }
 
+// "TERM" for SIGTERM, "environment" for env.
+bool is_part(const std::string& a, const std::string& b) {
+  const std::string& small = a.size() < b.size() ? a : b;
+  const std::string& full = a.size() < b.size() ? b : a;
+  return small.size() >= 3 && full.find(small) != std::string::npos;
+}
+
 }  // namespace
 
 std::optional<std::string> nearest(std::string_view written,
@@ -57,7 +64,7 @@ std::optional<std::string> nearest(std::string_view written,
     const std::string known = folded(candidate);
     const std::size_t edits = distance(wanted, known);
     const std::size_t near = std::max<std::size_t>(1, std::max(wanted.size(), known.size()) / 3);
-    const bool meant = edits <= near || is_abbreviation(wanted, known);
+    const bool meant = edits <= near || is_abbreviation(wanted, known) || is_part(wanted, known);
     if (meant && edits < best_distance) {
       best_distance = edits;
       best = std::string(candidate);

@@ -34,13 +34,14 @@ constexpr std::array<Unit, 5> size_units{{{"B", 1},
                                           {"TiB", std::uint64_t{1} << 40}}};
 
 struct Quantity {
-  std::string_view what, example_unit;
+  std::string_view what, example,
+      bare_unit;  // bare_unit: what a number without unit may have meant
+  std::string_view range;
   std::span<const Unit> units;
-  std::uint64_t max;
 };
-constexpr Quantity duration{"duration", "ms", duration_units,
-                            std::numeric_limits<std::int64_t>::max()};
-constexpr Quantity size{"size", "KiB", size_units, std::numeric_limits<std::int64_t>::max()};
+constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+constexpr Quantity duration{"duration", "250ms", "ms", "whole ns, at most 106751d", duration_units};
+constexpr Quantity size{"size", "64KiB", "B", "whole bytes, at most 8388607TiB", size_units};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -69,21 +70,21 @@ std::string_view meant(const Quantity& quantity, std::string_view written) {
       return unit.name;
     }
   }
-  return quantity.example_unit;
+  return quantity.bare_unit;
 }
 
 // whole.fraction * factor; nullopt when that is too much or not a whole number of base units.
 std::optional<std::uint64_t> scaled(std::string_view whole, std::string_view fraction,
-                                    const Unit& unit, std::uint64_t max) {
+                                    const Unit& unit) {
   std::uint64_t value = 0;
   const auto add = [&](Wide more) {
-    if (more > max - value) return false;
+    if (more > most - value) return false;
     value += static_cast<std::uint64_t>(more);
     return true;
   };
   std::uint64_t count = 0;
   for (const char c : whole) {
-    if (count > max / 10) return std::nullopt;
+    if (count > most / 10) return std::nullopt;
     count = count * 10 + static_cast<std::uint64_t>(c - '0');
   }
   if (!add(Wide{count} * unit.factor)) return std::nullopt;
@@ -106,7 +107,7 @@ Error invalid(std::string context) {
 Result<std::uint64_t> parse(std::string_view text, const Quantity& quantity) {
   const std::string what(quantity.what);
   const std::string quoted = "\"" + std::string(text) + "\"";
-  const std::string example = "(write \"250" + std::string(quantity.example_unit) + "\")";
+  const std::string example = "(write one such as \"" + std::string(quantity.example) + "\")";
   const std::size_t whole_size = digits_at(text, 0);
   if (whole_size == 0) {
     const bool negative = !text.empty() && text[0] == '-';
@@ -123,10 +124,9 @@ Result<std::uint64_t> parse(std::string_view text, const Quantity& quantity) {
   const std::string number(text.substr(0, text.size() - unit_name.size()));
   for (const Unit& unit : quantity.units) {
     if (unit.name != unit_name) continue;
-    if (const auto value = scaled(whole, fraction, unit, quantity.max)) return *value;
-    return invalid(quoted + " is too large or too fine for a " + what + " (a whole number of " +
-                   std::string(quantity.units.front().name) + ", at most " +
-                   std::to_string(quantity.max) + ")");
+    if (const auto value = scaled(whole, fraction, unit)) return *value;
+    return invalid(quoted + " is too large or too fine for a " + what + " (expected " +
+                   std::string(quantity.range) + ")");
   }
   const bool spaced = !unit_name.empty() && unit_name[0] == ' ';
   while (!unit_name.empty() && unit_name[0] == ' ') unit_name.remove_prefix(1);

@@ -173,6 +173,7 @@ void check_cpus(const At& cpu, const WorkerConfig& worker) {
 void check_program(Draft& draft, const At& at, WorkerConfig& worker) {
   const auto* command = at.value->find("command");
   if (command == nullptr || worker.command.empty() || worker.command[0].empty()) return;
+  if (worker.command[0].find("${index}") != std::string::npos) return;  // reported already
   const auto program = expand(worker.command[0], 0);
   if (!program) return;  // reported where the variables were checked
   std::string problem;

@@ -70,8 +70,9 @@ At At::member(const Member& member) const {
   return {&member.value, json_source::pointer_to(pointer, member.key), issues};
 }
 
-ObjectAt::ObjectAt(At at, std::span<const Key> keys) : at_(std::move(at)) {
-  if (at_.value->type != Type::object) at_.wrong_type("object", "expected an object, {…}");
+ObjectAt::ObjectAt(At at, std::span<const Key> keys, std::string_view expected)
+    : at_(std::move(at)) {
+  if (at_.value->type != Type::object) at_.wrong_type("object", expected);
   for (const Member& member : at_.value->members) {
     const auto known = std::find_if(keys.begin(), keys.end(),
                                     [&](const Key& key) { return key.name == member.key; });
@@ -189,14 +190,22 @@ std::string plain(double number) {
   return {text.data(), end};
 }
 
-// A bare number where a unit is needed, with the fix; true when it was one.
-bool lacks_unit(const At& at, std::string_view unit) {
+// A bare number where a unit is needed, with what was probably meant; true when it was one.
+bool lacks_unit(const At& at, std::string_view kind, std::string_view example,
+                const std::string& meant) {
   if (at.value->type != Type::number) return false;
-  const std::string& text = at.value->text;
-  const bool simple = text.find_first_not_of("0123456789.") == std::string::npos;
-  at.wrong(describe(*at.value) + " has no unit (write \"" + (simple ? describe(*at.value) : "250") +
-           std::string(unit) + "\")");
+  const bool simple = at.value->text.find_first_not_of("0123456789.") == std::string::npos;
+  if (simple) {
+    at.wrong(describe(*at.value) + " has no unit (write " + in_quotes(meant) + ")");
+  } else {
+    at.wrong_type(kind, "expected one such as " + in_quotes(example));
+  }
   return true;
+}
+
+std::string in_bytes(const std::string& number) {
+  const auto size = base::parse_size(number + "B");
+  return size ? base::format_size(*size) : number + "B";
 }
 
 }  // namespace
@@ -216,7 +225,7 @@ std::optional<double> read_number(const At& at, double min, double max) {
 }
 
 std::optional<Duration> read_duration(const At& at, Duration min, Duration max) {
-  if (lacks_unit(at, "ms")) return std::nullopt;
+  if (lacks_unit(at, "duration", "250ms", at.value->text + "ms")) return std::nullopt;
   if (at.value->type != Type::string) {
     at.wrong_type("duration", "expected one such as \"250ms\"");
     return std::nullopt;
@@ -234,7 +243,7 @@ std::optional<Duration> read_duration(const At& at, Duration min, Duration max) 
 }
 
 std::optional<std::uint64_t> read_size(const At& at, std::uint64_t min, std::uint64_t max) {
-  if (lacks_unit(at, "KiB")) return std::nullopt;
+  if (lacks_unit(at, "size", "64KiB", in_bytes(at.value->text))) return std::nullopt;
   if (at.value->type != Type::string) {
     at.wrong_type("size", "expected one such as \"64KiB\"");
     return std::nullopt;
@@ -249,6 +258,16 @@ std::optional<std::uint64_t> read_size(const At& at, std::uint64_t min, std::uin
     return *size;
   }
   return std::nullopt;
+}
+
+bool read_none(const At& at, std::string_view expected) {
+  if (at.value->type == Type::string && at.value->text == "none") return true;
+  if (at.value->type == Type::string) {
+    at.wrong("unknown value " + in_quotes(at.value->text) + " (" + std::string(expected) + ")");
+  } else if (at.value->type != Type::object) {
+    at.wrong_type("object", expected);
+  }
+  return false;
 }
 
 std::optional<std::size_t> read_choice(const At& at, std::span<const std::string_view> choices,

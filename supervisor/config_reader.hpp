@@ -53,7 +53,7 @@ struct At {
 // An object with known keys; the constructor reports the unknown ones. Not an object: reported, empty.
 class ObjectAt {
  public:
-  ObjectAt(At at, std::span<const Key> keys);
+  ObjectAt(At at, std::span<const Key> keys, std::string_view expected = "expected an object, {…}");
 
   bool has(std::string_view key) const noexcept { return at_.value->find(key) != nullptr; }
   std::optional<At> find(std::string_view key) const;
@@ -78,6 +78,9 @@ std::optional<Duration> read_duration(const At&, Duration min, Duration max);
 std::optional<std::uint64_t> read_size(const At&, std::uint64_t min, std::uint64_t max);
 std::optional<std::size_t> read_choice(const At&, std::span<const std::string_view> choices,
                                        std::span<const Key> absent = {});
+
+// Where an object may be switched off: true for "none". Anything else but an object is reported.
+bool read_none(const At&, std::string_view expected);
 
 template <class E, std::size_t N>
 std::optional<E> read_enum(const At& at, const Named<E> (&names)[N],

@@ -38,7 +38,7 @@ double shortest_failures(const Backoff& backoff, std::uint32_t count) {
 }
 
 void read_backoff(const At& at, Backoff& into) {
-  const ObjectAt section(at, config_keys::backoff);
+  const ObjectAt section(at, config_keys::backoff, R"(expected {"initial": "100ms"})");
   if (const auto found = section.find("initial"))
     keep(into.initial, read_duration(*found, none, day));
   if (const auto found = section.find("max")) keep(into.max, read_duration(*found, none, day));
@@ -58,13 +58,8 @@ void read_backoff(const At& at, Backoff& into) {
 }
 
 void read_limit(const At& at, std::optional<RestartLimit>& into) {
-  if (at.value->type == json_source::Value::Type::string) {
-    if (read_choice(at, std::array<std::string_view, 1>{"none"})) into.reset();
-    return;
-  }
-  if (at.value->type != json_source::Value::Type::object) {
-    return at.wrong_type("limit", R"(expected {"count": 10, "within": "60s"} or "none")");
-  }
+  if (read_none(at, R"(expected {"count": 10, "within": "60s"} or "none")")) return into.reset();
+  if (at.value->type != json_source::Value::Type::object) return;
   const ObjectAt section(at, config_keys::limit);
   if (!into) into.emplace();
   if (const auto found = section.find("count")) {
@@ -90,6 +85,7 @@ void check_limit_can_trip(const ObjectAt& section, const Restart& restart) {
     }
     return;
   }
+  if (restart.backoff.initial > restart.backoff.max) return;  // reported already
   const double shortest = shortest_failures(restart.backoff, restart.limit->count);
   if (shortest < static_cast<double>(restart.limit->within.count())) return;
   auto where = limit ? limit : section.find("backoff");
@@ -98,23 +94,25 @@ void check_limit_can_trip(const ObjectAt& section, const Restart& restart) {
     const auto* within = limit->value->find("within");
     if (within != nullptr) where = limit->member(*within);
   }
-  // Rounded up to a whole unit that reads well, so that following the advice is enough.
+  // The advice is rounded up to a unit that reads well, so that following it is enough.
   const Duration unit = shortest >= 60e9  ? Duration(1min)
                         : shortest >= 1e9 ? Duration(1s)
                                           : Duration(1ms);
-  const auto enough =
-      Duration((static_cast<std::int64_t>(shortest) / unit.count() + 1) * unit.count());
+  const auto rounded = [&](Duration to, int up) {
+    return base::format_duration(
+        Duration((static_cast<std::int64_t>(shortest) / to.count() + up) * to.count()));
+  };
   where->wrong("a limit that can never trip: with this backoff " +
-               std::to_string(restart.limit->count) + " restarts take " +
-               base::format_duration(enough) + " or so at the least, \"within\" is \"" +
-               base::format_duration(restart.limit->within) + "\" (expected within \"" +
-               base::format_duration(enough) + "\" or more, a smaller count, or limit \"none\")");
+               std::to_string(restart.limit->count) + " restarts take at least " + rounded(1ms, 0) +
+               ", \"within\" is \"" + base::format_duration(restart.limit->within) +
+               "\" (expected within \"" + rounded(unit, 1) +
+               "\" or more, a smaller count, or limit \"none\")");
 }
 
 }  // namespace
 
 void read_restart(const At& at, Restart& into) {
-  const ObjectAt section(at, config_keys::restart);
+  const ObjectAt section(at, config_keys::restart, R"(expected {"policy": "always"})");
   if (const auto found = section.find("policy")) {
     keep(into.policy, read_enum(*found, config_keys::restart_policy));
   }
@@ -124,7 +122,7 @@ void read_restart(const At& at, Restart& into) {
 }
 
 void read_stop(const At& at, Stop& into) {
-  const ObjectAt section(at, config_keys::stop);
+  const ObjectAt section(at, config_keys::stop, R"(expected {"timeout": "5s"})");
   if (const auto found = section.find("signal"))
     keep(into.signal, read_enum(*found, config_keys::stop_signal));
   if (const auto found = section.find("timeout"))
@@ -132,7 +130,7 @@ void read_stop(const At& at, Stop& into) {
 }
 
 void read_logs(const At& at, const std::string& directory, Logs& into) {
-  const ObjectAt section(at, config_keys::logs);
+  const ObjectAt section(at, config_keys::logs, R"(expected {"max_size": "16MiB"})");
   if (const auto found = section.find("directory")) {
     const auto text = read_text(*found);
     if (text && text->empty())

@@ -125,14 +125,8 @@ void read_ready(const At& at, Ready& into) {
 }
 
 void read_watchdog(const At& at, std::optional<Duration>& into) {
-  if (at.value->type == Type::string) {
-    static constexpr std::string_view none[] = {"none"};
-    if (at.value->text == "none" || !(at.value->text[0] >= '0' && at.value->text[0] <= '9')) {
-      read_choice(at, none);
-      return;
-    }
-    return at.wrong_type("object", "write {\"timeout\": " + in_quotes(at.value->text) + "}");
-  }
+  if (read_none(at, R"(expected {"timeout": "2s"} or "none")")) return into.reset();
+  if (at.value->type != Type::object) return;
   const ObjectAt section(at, config_keys::watchdog);
   if (const auto found = section.find("timeout")) {
     into = read_duration(*found, 10ms, 24h);
@@ -188,11 +182,8 @@ void read_cpu_limit(const At& at, std::optional<Duration>& into) {
 }
 
 void read_limits(const At& at, Limits& into) {
-  static constexpr std::string_view none[] = {"none"};
-  if (at.value->type == Type::string) {
-    read_choice(at, none);
-    return;
-  }
+  if (read_none(at, R"(expected {"memory": "256MiB"} or "none")")) return;
+  if (at.value->type != Type::object) return;
   const ObjectAt section(at, config_keys::limits);
   if (const auto found = section.find("memory"))
     into.memory = read_size(*found, memory_min, size_max);
@@ -290,7 +281,7 @@ void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& work
   }
   if (const auto found = section.find("limits")) read_limits(*found, worker.limits);
   if (const auto found = section.find("cpu")) {
-    const ObjectAt cpu(*found, config_keys::cpu);
+    const ObjectAt cpu(*found, config_keys::cpu, R"(expected {"affinity": "spread"})");
     if (const auto affinity = cpu.find("affinity")) read_affinity(*affinity, worker.affinity);
     if (const auto nice = cpu.find("nice")) read_nice(*nice, worker.nice);
   }

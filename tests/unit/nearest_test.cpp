@@ -19,7 +19,11 @@ TEST(Nearest, ignores_case_and_the_kind_of_dash) {
   EXPECT_EQ(nearest("WORKING-DIR", keys), "working_dir");
 }
 
-TEST(Nearest, knows_abbreviations) { EXPECT_EQ(nearest("cmd", keys), "command"); }
+TEST(Nearest, knows_abbreviations_and_parts) {
+  EXPECT_EQ(nearest("cmd", keys), "command");
+  EXPECT_EQ(nearest("environment", keys), "env");
+  EXPECT_EQ(nearest("TERM", {"SIGINT", "SIGTERM"}), "SIGTERM");
+}
 
 TEST(Nearest, offers_nothing_when_nothing_is_near) {
   EXPECT_EQ(nearest("replicas", keys), std::nullopt);

@@ -49,7 +49,7 @@ TEST(Durations, without_a_unit_are_refused_with_the_fix) {
 
 TEST(Durations, are_neither_negative_nor_words_nor_nothing) {
   EXPECT_EQ(parse_duration("-5s").error().context,
-            "\"-5s\" is negative; a duration is not (write \"250ms\")");
+            "\"-5s\" is negative; a duration is not (write one such as \"250ms\")");
   for (const char* text : {"", "s", "soon", ".5s", "5.s", "1e3s", "0x5s", "5s ", " 5s", "1h30m"}) {
     EXPECT_FALSE(parse_duration(text)) << text;
   }
@@ -69,7 +69,7 @@ TEST(Sizes, in_a_unit_that_is_doubtful_are_refused_with_the_fix) {
             "\"64KB\" has the unknown unit \"KB\" (write \"64KiB\"; units: B, KiB, MiB, "
             "GiB, TiB)");
   EXPECT_NE(parse_size("1g").error().context.find("write \"1GiB\""), std::string::npos);
-  EXPECT_NE(parse_size("64").error().context.find("write \"64KiB\""), std::string::npos);
+  EXPECT_NE(parse_size("64").error().context.find("write \"64B\""), std::string::npos);
   EXPECT_FALSE(parse_size("0.3B"));
   EXPECT_FALSE(parse_size("99999999TiB"));
 }
