@@ -26,12 +26,13 @@ Outcome complain(Outcome outcome, std::string_view sentence) {
   return outcome;
 }
 
-Outcome complain(const Error& error) {
+std::string sentence_of(const Error& error) {
   // The context of these says it all; of others the code is half of the sentence.
   const bool whole = error.is(Errc::no_system) || error.is(Errc::invalid_argument) ||
                      error.is(Errc::already_exists) || error.is(Errc::exec_failed);
-  const bool enough = whole && !error.context.empty();
-  return complain(outcome_of(error), enough ? error.context : error.to_string());
+  return whole && !error.context.empty() ? error.context : error.to_string();
 }
+
+Outcome complain(const Error& error) { return complain(outcome_of(error), sentence_of(error)); }
 
 }  // namespace bulkhead::cli

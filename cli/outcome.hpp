@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bulkhead/error.hpp>
+#include <string>
 #include <string_view>
 
 namespace bulkhead::cli {
@@ -17,6 +18,7 @@ enum class Outcome : int {
 };
 
 Outcome outcome_of(const Error&) noexcept;
+std::string sentence_of(const Error&);
 
 // Prints "bulkhead: SENTENCE" as one line, whatever the sentence holds, and returns the outcome.
 Outcome complain(Outcome, std::string_view sentence);

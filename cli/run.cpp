@@ -53,10 +53,7 @@ std::string supervisor_log(const LaunchRequest& request) {
   ::dup2(log, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
   const Error error = become_keeper(request);
-  const std::string sentence = error.to_string();
-  const auto outcome = static_cast<char>(outcome_of(error));
-  std::string report(1, outcome);
-  report += sentence;
+  const std::string report = static_cast<char>(outcome_of(error)) + sentence_of(error);
   const ssize_t told = ::write(started, report.data(), report.size());
   ::_exit(told < 0 ? 1 : static_cast<int>(outcome_of(error)));
 }

@@ -62,7 +62,8 @@ std::string workers_table(const json& workers, bool colours) {
                {"UP", Align::right},
                {"CPU", Align::right},
                {"MEMORY", Align::right},
-               {"LAST EXIT"}});
+               {"LAST EXIT"},
+               {""}});
   for (const auto& worker : workers) {
     const bool alive = number(worker, "pid") > 0;
     char cpu[16];

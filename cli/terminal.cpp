@@ -1,6 +1,7 @@
 #include "cli/terminal.hpp"
 
 #include <unistd.h>
+#include <bulkhead/error.hpp>
 
 #include <algorithm>
 #include <array>
@@ -84,6 +85,11 @@ std::string bytes_text(std::uint64_t bytes) {
 std::string signal_text(int signal) {
   const char* name = ::sigabbrev_np(signal);
   return name != nullptr ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
+}
+
+void Table::add(std::vector<Cell> row) {
+  BULKHEAD_ASSERT(row.size() == columns_.size());
+  rows_.push_back(std::move(row));
 }
 
 std::string Table::render(bool colours) const {

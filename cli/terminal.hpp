@@ -38,7 +38,7 @@ class Table {
   };
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-  void add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+  void add(std::vector<Cell> row);  // a cell for each column
   bool empty() const noexcept { return rows_.empty(); }
   std::string render(bool colours) const;
 
