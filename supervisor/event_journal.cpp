@@ -82,7 +82,8 @@ EventRecord EventJournal::brain_recovered(std::uint32_t generation, std::int32_t
 EventJournal::Page EventJournal::read(std::uint64_t since, std::size_t at_most) const {
   Page page;
   const std::uint64_t oldest = state_.oldest_event();
-  std::uint64_t next = std::max<std::uint64_t>(since, 1);
+  // A number that is not there yet means: from now on.
+  std::uint64_t next = std::clamp<std::uint64_t>(since, 1, state_.next_event());
   if (next < oldest) {
     page.gap = oldest - next;
     next = oldest;

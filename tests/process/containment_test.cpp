@@ -1,0 +1,171 @@
+// Workers that misbehave in every way that we know: each harms only itself, is stopped in time, and
+// leaves nothing behind.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/running_system.hpp"
+
+namespace bulkhead::test {
+namespace {
+
+// One bad worker beside a good one; the bad one is given its mode and, where it helps, limits.
+std::string with_bad_worker(const std::string& mode, const std::string& more = "") {
+  return R"({"version": 1, "name": "bad", "workers": {
+    "good": {"command": ["echo-worker"], "ready": {"type": "notify"}, "provides": ["echo"]},
+    "bad": {"command": ["crash-worker"], "ready": {"type": "notify"},
+            "restart": {"backoff": {"initial": "0ms"}, "limit": "none"}, "stop": {"timeout": "300ms"},
+            )" + more + R"("config": {"mode": ")" + mode + R"(", "after": "0ms", "code": 3}}}})";
+}
+
+struct Crash {
+  const char* mode;
+  const char* kind;
+  int code;
+};
+
+class CrashModes : public testing::TestWithParam<Crash> {};
+
+TEST_P(CrashModes, harm_only_the_worker_itself) {
+  const auto& crash = GetParam();
+  RunningSystem system("bad", with_bad_worker(crash.mode));
+  system.await([](const auto& status) { return row(status, "good.0")["state"] == "ready"; },
+               "the good one");
+  const int good = system.worker("good.0")["pid"];
+  const auto status = system.await(
+      [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 3; },
+      "three deaths");
+  const auto exit = row(status, "bad.0")["last_exit"];
+  EXPECT_EQ(exit["kind"], crash.kind) << exit;
+  EXPECT_EQ(exit["code"], crash.code) << exit;
+  EXPECT_EQ(row(status, "good.0")["pid"], good);
+  EXPECT_EQ(row(status, "good.0")["restarts"], 0);
+  system.request("shutdown");
+  EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
+  system.await_no_process();
+}
+
+INSTANTIATE_TEST_SUITE_P(Containment, CrashModes,
+                         testing::Values(Crash{"segv", "signal", SIGSEGV},
+                                         Crash{"abort", "signal", SIGABRT},
+                                         Crash{"exit", "exit", 3},
+                                         Crash{"stack_overflow", "signal", SIGSEGV},
+                                         Crash{"throw", "signal", SIGABRT}),
+                         [](const auto& test) { return std::string(test.param.mode); });
+
+TEST(Containment, a_worker_out_of_memory_dies_of_its_own_limit) {
+  RunningSystem system("bad", with_bad_worker("out_of_memory"));
+  const auto status = system.await(
+      [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 1; }, "its death");
+  EXPECT_NE(row(status, "bad.0")["last_exit"], nullptr);
+}
+
+TEST(Containment, a_worker_that_ignores_sigterm_is_killed_after_its_timeout) {
+  RunningSystem system("bad", with_bad_worker("ignore_sigterm"));
+  system.await_all_ready();
+  system.request("stop", {{"name", "bad"}});
+  const auto bad = system.worker("bad.0");
+  EXPECT_EQ(bad["state"], "disabled");
+  EXPECT_EQ(bad["last_exit"]["signal"], "SIGKILL");
+}
+
+TEST(Containment, a_worker_that_hangs_is_found_by_its_watchdog) {
+  for (const std::string mode : {"hang", "spin"}) {
+    RunningSystem system("bad", with_bad_worker(mode, R"("watchdog": {"timeout": "200ms"}, )"));
+    const auto status = system.await(
+        [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 1; },
+        mode + " to be noticed");
+    EXPECT_EQ(row(status, "bad.0")["last_exit"]["kind"], "watchdog");
+  }
+}
+
+TEST(Containment, what_forked_twice_dies_with_its_worker) {
+  RunningSystem system("bad", with_bad_worker("double_fork"));
+  system.await_all_ready();
+  // keeper, brain, logger, viewer, good, bad and what it left in a session of its own
+  system.await([&](const auto&) { return system.processes().size() >= 7; }, "the daemon");
+  const auto before = system.processes();
+  system.request("stop", {{"name", "bad"}});
+  const auto after = system.processes();
+  EXPECT_LE(after.size(), 5U);
+  EXPECT_GE(before.size() - after.size(), 2U);
+  system.request("shutdown");
+  system.await_end();
+  system.await_no_process();
+}
+
+TEST(Containment, a_worker_that_floods_its_output_neither_blocks_nor_fills_the_disk) {
+  RunningSystem system("bad", with_bad_worker("flood_stdout",
+                                              R"("logs": {"max_size": "64KiB", "keep": 2}, )"));
+  system.await_all_ready();
+  const auto directory = system.directory().path("run/bad/logs");
+  system.await([&](const auto&) { return std::filesystem::exists(directory + "/bad.0.log.2"); },
+               "two rotations");
+  std::uintmax_t total = 0;
+  for (const auto& file : std::filesystem::directory_iterator(directory)) {
+    if (file.path().filename().string().starts_with("bad.0")) total += file.file_size();
+  }
+  EXPECT_LE(total, 3U * 64 * 1024 + 64 * 1024);
+  EXPECT_EQ(system.worker("good.0")["restarts"], 0);
+  system.request("shutdown");
+  EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
+  system.await_no_process();
+}
+
+TEST(Containment, a_worker_that_closes_all_its_descriptors_is_only_a_dead_worker) {
+  RunningSystem system("bad", with_bad_worker("close_fds", R"("watchdog": {"timeout": "500ms"}, )"));
+  system.await([](const auto& status) { return row(status, "good.0")["state"] == "ready"; },
+               "the good one");
+  const int good = system.worker("good.0")["pid"];
+  system.request("stop", {{"name", "bad"}});
+  EXPECT_EQ(system.worker("bad.0")["state"], "disabled");
+  EXPECT_EQ(system.worker("good.0")["pid"], good);
+}
+
+TEST(Containment, a_crash_loop_ends_half_open_and_says_why) {
+  RunningSystem system("loop", R"({"version": 1, "name": "loop", "workers": {
+    "good": {"command": ["sleep", "1000"]},
+    "bad": {"command": ["crash-worker"], "ready": {"type": "notify"},
+            "restart": {"backoff": {"initial": "1ms", "max": "1h"}, "limit": {"count": 3, "within": "1h"}},
+            "config": {"mode": "exit", "after": "0ms", "code": 3}}}})");
+  const auto status = system.await(
+      [](const auto& now) { return row(now, "bad.0")["state"] == "half_open"; }, "half_open");
+  EXPECT_EQ(row(status, "bad.0")["last_exit"]["code"], 3);
+  EXPECT_NE(row(status, "bad.0")["next_start_in_ms"], nullptr);
+  EXPECT_NE(row(status, "bad.0")["reason"], "");
+}
+
+TEST(Containment, a_worker_with_a_wrong_configuration_does_not_loop) {
+  RunningSystem system("wrong", R"({"version": 1, "name": "wrong", "workers": {
+    "good": {"command": ["sleep", "1000"]},
+    "bad": {"command": ["crash-worker"], "config": {"mode": "no such mode"}}}})");
+  const auto status = system.await(
+      [](const auto& now) { return row(now, "bad.0")["state"] == "failed"; }, "failed");
+  EXPECT_EQ(row(status, "bad.0")["last_exit"]["code"], 78);
+  EXPECT_EQ(row(status, "bad.0")["restarts"], 0);
+}
+
+TEST(Containment, the_logger_dies_and_no_line_is_lost) {
+  RunningSystem system("bad", R"({"version": 1, "name": "bad", "workers": {
+    "writer": {"command": ["sh", "-c", "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exec sleep 1000"]}}})");
+  system.await_all_ready();
+  const auto log = system.directory().path("run/bad/logs/writer.0.log");
+  for (int round = 0; round < 5; ++round) {
+    const auto status = system.request("status", {{"all", true}});
+    if (const auto pid = row(status, "logger")["pid"]; !pid.is_null()) ::kill(pid, SIGKILL);
+  }
+  const auto holds = [&](const auto&) {
+    std::ifstream file(log);
+    int expected = 0;
+    for (std::string line; std::getline(file, line);) {
+      if (line == "line " + std::to_string(expected)) ++expected;
+    }
+    return expected == 20000;
+  };
+  system.await(holds, "every line in order, repeated ones aside");
+}
+
+}  // namespace
+}  // namespace bulkhead::test

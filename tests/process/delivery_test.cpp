@@ -1,0 +1,160 @@
+// The demo's own claims: kill any of its workers, any number of times, and look at what its sinks,
+// its client and its splitter report. BULKHEAD_TEST_ROUNDS sets how often (3 by default); figures are
+// printed, and only facts are asserted.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "base/clock.hpp"
+#include "tests/support/running_system.hpp"
+
+namespace bulkhead::test {
+namespace {
+
+int rounds() {
+  const char* value = std::getenv("BULKHEAD_TEST_ROUNDS");
+  return value != nullptr ? std::atoi(value) : 3;
+}
+
+// "delivered=12 gaps=0 …" -> 12 for "delivered".
+long figure(const std::string& text, const std::string& name) {
+  const auto at = text.find(name + "=");
+  if (at == text.npos) return -1;
+  return std::strtol(text.c_str() + at + name.size() + 1, nullptr, 10);
+}
+
+std::string read_log(const RunningSystem& system, const std::string& instance) {
+  std::ifstream file(system.directory().path("run/demo/logs/" + instance + ".log"));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+const std::vector<std::string> victims = {
+    "ticker-shm.0", "sink-shm.0", "ticker-unix.0", "sink-unix.0", "ticker-tcp.0",
+    "sink-tcp.0",   "ticker-pipe.0", "sink-pipe.0", "math.0",     "client.0",
+    "splitter.0",   "cruncher.0", "cruncher.1"};
+
+void print_quantiles(const char* what, std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double q) { return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))]; };
+  std::printf("%s: n=%zu p50=%.2f ms p90=%.2f ms p99=%.2f ms max=%.2f ms\n", what, values.size(), at(0.5),
+              at(0.9), at(0.99), values.back());
+}
+
+class Demo : public testing::Test {
+ protected:
+  Demo() : system("demo", ConfigFile{BULKHEAD_CONFIGS "/demo.json"}) { system.await_all_ready(); }
+
+  void await_progress() {
+    // Each stream moves on by a hundred messages from here.
+    const auto before = system.status();
+    system.await(
+        [&](const auto& status) {
+          for (std::size_t i = 0; i < status["links"].size(); ++i) {
+            const auto& link = status["links"][i];
+            if (link["name"] == "jobs") continue;
+            if (link["acknowledged"].template get<long>() <
+                before["links"][i]["acknowledged"].template get<long>() + 100) {
+              return false;
+            }
+          }
+          return true;
+        },
+        "every stream to move on");
+  }
+
+  RunningSystem system;
+};
+
+TEST_F(Demo, every_worker_may_die_and_shared_memory_loses_nothing) {
+  std::vector<double> recovery;
+  for (int round = 0; round < rounds(); ++round) {
+    for (const auto& victim : victims) {
+      const int pid = system.worker(victim)["pid"];
+      ASSERT_EQ(::kill(pid, SIGKILL), 0) << victim;
+      system.await_reborn(victim, pid);
+    }
+  }
+  for (const auto& victim : victims) {
+    const auto died = system.events_of(victim, "worker.exited");
+    const auto ready = system.events_of(victim, "worker.ready");
+    ASSERT_GE(died.size(), static_cast<std::size_t>(rounds())) << victim;
+    for (std::size_t i = 0; i < died.size() && i + 1 < ready.size(); ++i) {
+      recovery.push_back((ready[i + 1]["t_ns"].get<double>() - died[i]["t_ns"].get<double>()) / 1e6);
+    }
+  }
+  print_quantiles("death to ready", recovery);
+  await_progress();
+  system.request("stop", {{"name", "sink-shm"}});
+  const auto log = read_log(system, "sink-shm.0");
+  EXPECT_EQ(log.find("gap:"), std::string::npos) << log;
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(figure(line, "gaps"), 0) << line;  // -1 in a line that has no such figure
+    EXPECT_LE(figure(line, "torn"), 0) << line;
+  }
+}
+
+TEST_F(Demo, calls_are_answered_or_fail_and_never_answered_with_another_calls_answer) {
+  for (int round = 0; round < rounds() * 3; ++round) {
+    const int pid = system.worker("math.0")["pid"];
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    system.await_reborn("math.0", pid);
+  }
+  const auto seen = system.await(
+      [](const auto& status) {
+        const std::string text = row(status, "client.0")["status_text"];
+        return figure(text, "ok") > 0 && figure(text, "peer_died") > 0;
+      },
+      "the client to have seen deaths and answers");
+  const std::string text = row(seen, "client.0")["status_text"];
+  std::printf("client: %s\n", text.c_str());
+  EXPECT_EQ(figure(text, "wrong"), 0) << text;
+  EXPECT_EQ(figure(text, "other"), 0) << text;
+}
+
+TEST_F(Demo, killing_crunchers_changes_nothing_in_the_result) {
+  const auto rounds_done = [&] {
+    const auto log = read_log(system, "splitter.0");
+    int count = 0;
+    for (auto at = log.find("check: ok"); at != log.npos; at = log.find("check: ok", at + 1)) ++count;
+    return count;
+  };
+  for (int kills = 0; rounds_done() < 2; ++kills) {
+    const std::string victim = kills % 2 == 0 ? "cruncher.0" : "cruncher.1";
+    const int pid = system.worker(victim)["pid"];
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    system.await_reborn(victim, pid);
+    (void)system.connection().follow_events(
+        UINT64_MAX, [](const auto&) { return true; }, Deadline::in(std::chrono::milliseconds(100)));
+  }
+  EXPECT_EQ(read_log(system, "splitter.0").find("MISMATCH"), std::string::npos);
+}
+
+TEST_F(Demo, brains_die_under_load_and_the_streams_go_on) {
+  std::vector<double> back;
+  for (int round = 0; round < 20; ++round) {
+    const int brain = system.brain_pid();
+    const auto& victim = victims[static_cast<std::size_t>(round) % victims.size()];
+    const int pid = system.worker(victim)["pid"];
+    const auto t0 = base::monotonic_ns();
+    ::kill(brain, SIGKILL);
+    if (round % 2 == 0) ::kill(pid, SIGKILL);
+    system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
+                 "a new brain");
+    back.push_back(static_cast<double>(base::monotonic_ns() - t0) / 1e6);
+    if (round % 2 == 0) system.await_reborn(victim, pid);
+  }
+  print_quantiles("brain killed to status answered", back);
+  await_progress();
+  EXPECT_EQ(read_log(system, "sink-shm.0").find("gap:"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bulkhead::test
