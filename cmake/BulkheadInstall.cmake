@@ -3,16 +3,13 @@
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
-foreach(library bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers)
-  if(TARGET ${library})
-    list(APPEND libraries ${library})
-  endif()
-endforeach()
+set(libraries bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers)
 
 # Every header that a user may include; tools/check_dead_files holds this list against the folder.
 add_library(bulkhead_api INTERFACE)  # the name bulkhead is the command's
 add_library(bulkhead::bulkhead ALIAS bulkhead_api)
 target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/include FILES
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/async.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/channel.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/connection.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/deadline.hpp
@@ -38,8 +35,6 @@ install(FILES ${PROJECT_BINARY_DIR}/bulkheadConfig.cmake ${PROJECT_BINARY_DIR}/b
   DESTINATION ${package_dir})
 
 get_property(programs GLOBAL PROPERTY BULKHEAD_PROGRAMS)
-if(programs)
-  add_dependencies(programs ${programs})
-  install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+add_dependencies(programs ${programs})
+install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bulkhead/configs)
