@@ -41,10 +41,6 @@ void sleeper_barrier(Barrier) noexcept;
 
 // Between publishing and reading the sleeper's word.
 inline void waker_barrier(Barrier barrier) noexcept {
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wtsan"  // the words on both sides of the fence are atomics
-#endif
   if (barrier == Barrier::fences) {
     // sync wake.arm: seq_cst fence; pairs with sleeper_barrier(); orders our publishing before our look
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -52,9 +48,6 @@ inline void waker_barrier(Barrier barrier) noexcept {
     // sync wake.arm: fence for the compiler; pairs with sleeper_barrier(), whose system call is the barrier here
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
-#if defined(__SANITIZE_THREAD__)
-#pragma GCC diagnostic pop
-#endif
 }
 
 struct FutexWatch {
