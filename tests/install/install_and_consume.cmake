@@ -1,5 +1,5 @@
 # Installs BUILD_DIR into a fresh prefix, then configures, builds and runs the consumer against it.
-set(work ${BUILD_DIR}/tests/install)
+set(work ${BUILD_DIR}/tests/installed)
 file(REMOVE_RECURSE ${work})
 
 macro(run)
