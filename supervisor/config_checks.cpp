@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "supervisor/config_draft.hpp"
+#include "supervisor/keeper_layout.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -100,6 +101,13 @@ class CycleSearch {
   std::vector<Step> path_;
 };
 
+// Places in the keeper's store: log pipes, control socket, attention, beat; for a pair the segments of
+// both sides, those of their predecessors, and a note of the connection. Some are the system's own.
+constexpr std::uint64_t store_places_of_system = 64, store_places_of_pair = 5;
+std::uint64_t store_places_of(const WorkerConfig& worker) {
+  return worker.instances * std::uint64_t{worker.runtime ? worker.watchdog ? 5U : 4U : 2U};
+}
+
 bool can_complete(const WorkerConfig& worker) {
   return worker.kind == WorkerKind::oneshot || worker.restart.policy != RestartPolicy::always;
 }
@@ -141,15 +149,24 @@ void check_services(Draft& draft) {
 }
 
 void check_totals(Draft& draft) {
-  std::uint64_t instances = 0;
+  std::uint64_t instances = 0, places = store_places_of_system;
+  const auto check = [&](const At& at, std::uint64_t added, std::uint64_t& total,
+                         std::uint64_t most, const std::string& of_what) {
+    const bool was_fine = total <= most;
+    total += added;
+    if (!was_fine || total <= most) return;
+    at.wrong("up to here the system needs " + std::to_string(total) + " " + of_what +
+             " (expected at most " + std::to_string(most) + ": have fewer instances)");
+  };
   for (std::size_t i = 0; i < draft.config.workers.size(); ++i) {
-    const std::uint64_t before = instances;
-    instances += draft.config.workers[i].instances;
-    if (before <= instances_max && instances > instances_max) {
-      draft.worker_at[i].wrong("up to this worker the system has " + std::to_string(instances) +
-                               " instances (expected at most " + std::to_string(instances_max) +
-                               ")");
-    }
+    const WorkerConfig& worker = draft.config.workers[i];
+    check(draft.worker_at[i], worker.instances, instances, instances_max, "instances");
+    check(draft.worker_at[i], store_places_of(worker), places, keeper_layout::store_entries_max,
+          "places in the keeper's store of descriptors");
+  }
+  for (std::size_t i = 0; i < draft.config.links.size(); ++i) {
+    check(draft.link_at[i], store_places_of_pair * draft.pairs_of(draft.config.links[i]), places,
+          keeper_layout::store_entries_max, "places in the keeper's store of descriptors");
   }
 }
 

@@ -24,6 +24,7 @@ struct Draft {
   std::map<std::string, std::size_t, std::less<>> worker_index;
 
   const WorkerConfig* find_worker(std::string_view name) const;
+  std::uint64_t pairs_of(const LinkConfig&) const;  // of instances
   // `at` names a worker: reports and returns nullptr when there is none of that name.
   const WorkerConfig* resolve_worker(json_source::Position, const At&,
                                      const std::string& name) const;

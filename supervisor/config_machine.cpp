@@ -22,12 +22,12 @@ namespace {
 
 using json_source::in_quotes;
 
-// Descriptors that the keeper holds, at most; it is the process that holds the most of them.
-constexpr std::uint64_t keeper_base = 64;
-constexpr std::uint64_t keeper_per_instance =
-    8;  // control end, pidfd, two log pipes, beat, attention
-constexpr std::uint64_t keeper_per_pair =
-    8;  // two sides, up to four incarnations that are not drained
+// Descriptors that the brain holds, which is the process with the most: what the keeper's store has, and
+// a pidfd for each instance.
+constexpr std::uint64_t brain_base = 64;
+constexpr std::uint64_t brain_per_instance = 6;  // two log pipes, control, attention, beat, pidfd
+constexpr std::uint64_t brain_per_pair =
+    5;  // each side's segment and its predecessor's, and a note
 // Descriptors of one worker process: its first ones, and per link its segment, the peer's and two bells.
 constexpr std::uint64_t worker_base = 16, worker_per_pair = 4;
 
@@ -181,19 +181,12 @@ void check_program(Draft& draft, const At& at, WorkerConfig& worker) {
   if (!problem.empty()) at.member(*command).element(0).wrong(problem);
 }
 
-std::uint64_t pairs_of(const Draft& draft, const LinkConfig& link) {
-  const WorkerConfig* from = draft.find_worker(link.from);
-  const WorkerConfig* to = link.to.empty() ? nullptr : draft.find_worker(link.to.front());
-  if (from == nullptr || to == nullptr) return 0;
-  return std::uint64_t{from->instances} * to->instances;
-}
-
 // Links that one instance of the worker holds an end of.
 std::uint64_t ends_of(const Draft& draft, const WorkerConfig& worker) {
   std::uint64_t ends = 0;
   for (const LinkConfig& link : draft.config.links) {
     if (link.to.empty() || (link.from != worker.name && link.to.front() != worker.name)) continue;
-    ends += pairs_of(draft, link) / worker.instances;
+    ends += draft.pairs_of(link) / worker.instances;
   }
   return ends;
 }
@@ -217,9 +210,8 @@ void check_nofile(const Draft& draft, const At& at, const WorkerConfig& worker) 
 void check_descriptors(Draft& draft) {
   std::uint64_t instances = 0, pairs = 0;
   for (const WorkerConfig& worker : draft.config.workers) instances += worker.instances;
-  for (const LinkConfig& link : draft.config.links) pairs += pairs_of(draft, link);
-  const std::uint64_t needed =
-      keeper_base + keeper_per_instance * instances + keeper_per_pair * pairs;
+  for (const LinkConfig& link : draft.config.links) pairs += draft.pairs_of(link);
+  const std::uint64_t needed = brain_base + brain_per_instance * instances + brain_per_pair * pairs;
   const std::uint64_t allowed = hard_limit_of_descriptors();
   if (needed <= allowed || draft.worker_at.empty()) return;
   // The worker with the most instances is the first place to look.

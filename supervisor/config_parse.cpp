@@ -87,6 +87,13 @@ const WorkerConfig* Draft::find_worker(std::string_view name) const {
   return found == worker_index.end() ? nullptr : &config.workers[found->second];
 }
 
+std::uint64_t Draft::pairs_of(const LinkConfig& link) const {
+  const WorkerConfig* from = find_worker(link.from);
+  const WorkerConfig* to = link.to.empty() ? nullptr : find_worker(link.to.front());
+  if (from == nullptr || to == nullptr) return 0;
+  return std::uint64_t{from->instances} * to->instances;
+}
+
 const WorkerConfig* Draft::resolve_worker(json_source::Position position, const At& at,
                                           const std::string& name) const {
   if (const WorkerConfig* worker = find_worker(name)) return worker;

@@ -149,9 +149,9 @@ void read_depends_on(const At& at, WorkerConfig& worker) {
 }
 
 void read_env(const Draft& draft, const At& at, WorkerConfig& worker) {
-  static constexpr std::array<std::string_view, 5> ours{"BULKHEAD_NAME", "BULKHEAD_WORKER",
-                                                        "BULKHEAD_INDEX", "BULKHEAD_GENERATION",
-                                                        "BULKHEAD_CONTROL_FD"};
+  static constexpr std::array<std::string_view, 6> ours{
+      "BULKHEAD_NAME",       "BULKHEAD_WORKER",     "BULKHEAD_INDEX",
+      "BULKHEAD_GENERATION", "BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"};
   for (const auto& [name, value] : entries(at)) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos) {
