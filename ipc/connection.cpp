@@ -21,6 +21,8 @@ using nlohmann::json;
 // What we ask for at a time; a request that may wait longer is asked again.
 constexpr std::chrono::milliseconds patience_max = std::chrono::hours(1);
 
+constexpr int connect_deaths_max = 5;
+
 std::uint64_t patience_ms(Deadline deadline) {
   const auto left = std::min<Deadline::clock::duration>(deadline.remaining(), patience_max);
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
@@ -54,11 +56,11 @@ class ServiceConnector final : public Connector {
   Result<Channel*> connect(Deadline deadline) override {
     // A server that died between two calls has failed neither of them.
     if (channel_ && hung_up(*channel_)) channel_.reset();
-    while (!channel_) {
+    for (int deaths = 0; !channel_;) {
       auto session = ask(deadline);
       if (session) {
         channel_ = std::move(*session);
-      } else if (!may_ask_again(session.error(), deadline)) {
+      } else if (!may_ask_again(session.error(), deadline, deaths)) {
         return session.error();
       }
     }
@@ -77,10 +79,12 @@ class ServiceConnector final : public Connector {
     return open_session(service_, std::move(*socket));
   }
 
-  // The provider may die while it is being connected; nothing was asked of it yet.
-  static bool may_ask_again(const Error& error, Deadline deadline) {
+  // The provider may die while it is being connected: nothing was asked of it yet. It may also be
+  // that it dies of being connected.
+  static bool may_ask_again(const Error& error, Deadline deadline, int& deaths) {
     if (deadline.stopped() || deadline.expired()) return false;
-    return error.is(Errc::peer_died) || error.is(Errc::timed_out);
+    if (error.is(Errc::peer_died)) return ++deaths < connect_deaths_max;
+    return error.is(Errc::timed_out);
   }
 
   SystemIdentity system_;

@@ -13,6 +13,8 @@ namespace {
 
 // A request that kills every brain that takes it must not go on for ever.
 constexpr int repetitions_max = 5;
+// Likewise for connections that end before hello is answered.
+constexpr int greetings_max = 50;
 
 std::string random_operation() {
   std::uint64_t number = 0;
@@ -22,6 +24,8 @@ std::string random_operation() {
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
   return text;
 }
+
+bool is_error(const Packet& answer) { return answer.body.contains("error"); }
 
 Error with_context(std::string context, const Error& error) {
   if (!error.context.empty()) context += ": " + error.context;
@@ -41,7 +45,7 @@ Result<ControlClient> ControlClient::open(std::string path, Deadline deadline) {
 // A connection that ends before hello was answered ended with its brain: the keeper holds the
 // listening socket, so the next brain takes the next connection. No waiting is needed in between.
 Result<void> ControlClient::connect(Deadline deadline) {
-  for (;;) {
+  for (int attempt = 0; attempt < greetings_max; ++attempt) {
     auto socket = connect_control_socket(identity_.control_path, deadline);
     if (!socket) return socket.error();
     socket_ = std::move(*socket);
@@ -51,12 +55,15 @@ Result<void> ControlClient::connect(Deadline deadline) {
     if (!greeted.error().is(Errc::closed)) return greeted;
     if (deadline.expired()) return make_error(Errc::timed_out, greeted.error().context);
   }
+  return make_error(Errc::protocol_violation, "what listens at " + identity_.control_path +
+                                                  " never answers hello; is it a supervisor?");
 }
 
 Result<void> ControlClient::hello(Deadline deadline) {
   const std::uint64_t id = next_id_++;
   auto packet = exchange(ipc::request(id, method::hello, encode(HelloClient{})), id, deadline);
   if (!packet) return with_context("hello to " + identity_.control_path, packet.error());
+  if (is_error(*packet)) return error_from(packet->body);
   const auto answer = decode<HelloClientAnswer>(packet->body["result"]);
   if (!answer) return answer.error();
   const std::string who = "the supervisor of " + answer->system;
@@ -73,7 +80,6 @@ Result<void> ControlClient::hello(Deadline deadline) {
   return {};
 }
 
-// Sends a request and returns the packet with its result; an error answer is returned as its error.
 Result<Packet> ControlClient::exchange(const Json& message, std::uint64_t id, Deadline deadline) {
   const auto sent = send_packet(socket_.get(), message, {}, deadline);
   // A supervisor that refuses us says why and closes, perhaps before our words arrive.
@@ -84,10 +90,7 @@ Result<Packet> ControlClient::exchange(const Json& message, std::uint64_t id, De
     const auto answer = read_message(packet->body);
     if (!answer) return answer.error();
     const bool refusal = answer->kind == ControlMessage::Kind::error && answer->id == 0;
-    if (refusal || (answer->is_answer() && answer->id == id)) {
-      if (answer->kind == ControlMessage::Kind::error) return error_from(*answer->content);
-      return packet;
-    }
+    if (refusal || (answer->is_answer() && answer->id == id)) return packet;
     // A notification that nobody waits for any more, or the answer to a request that timed out.
   }
 }
@@ -107,13 +110,12 @@ Result<Packet> ControlClient::call(std::string_view method, Json params, Deadlin
     }
     const std::uint64_t id = next_id_++;
     auto packet = exchange(ipc::request(id, method, params), id, deadline);
-    if (packet) return packet;
-    const bool own_limit = packet.error().is(Errc::timed_out) || packet.error().is(Errc::stopped);
-    if (!packet.error().is(Errc::closed)) {
-      if (packet.error().is(Errc::protocol_violation)) socket_.reset();
-      if (own_limit) return with_context(context, packet.error());
+    if (packet) {
+      if (is_error(*packet)) return error_from(packet->body);
       return packet;
     }
+    if (packet.error().is(Errc::protocol_violation)) socket_.reset();
+    if (!packet.error().is(Errc::closed)) return with_context(context, packet.error());
     socket_.reset();
   }
   return make_error(Errc::peer_died, context + ": the supervisor died over it, " +

@@ -38,6 +38,7 @@ class ControlClient {
  private:
   Result<void> connect(Deadline);
   Result<void> hello(Deadline);
+  // The answer, whatever it says; its errors are those of the connection alone.
   Result<Packet> exchange(const Json& message, std::uint64_t id, Deadline);
 
   SystemIdentity identity_;

@@ -118,6 +118,13 @@ Result<nlohmann::json> Client::call_json(std::string_view method, const nlohmann
   }
   auto json = rpc::unpack_json(reply->body);
   if (!json) return failed(method, json.error());
+  try {
+    (void)json->dump();  // a string of MessagePack need not be UTF-8, one of JSON must
+  } catch (const nlohmann::json::exception&) {
+    return make_error(Errc::unsupported, "call of " + std::string(method) +
+                                             ": its answer has a string that is not UTF-8, which "
+                                             "JSON cannot hold");
+  }
   return json;
 }
 

@@ -137,6 +137,8 @@ class Client {
                                          Deadline = Deadline::never());
   Result<rpc::Reply> call_raw(std::string_view method, rpc::BodyKind,
                               std::span<const std::byte> body, Deadline);
+  // For programs that do not know the types. Errors: also unsupported for an answer that JSON cannot
+  // hold (raw bytes, strings that are not UTF-8); what it returns can be dumped.
   Result<nlohmann::json> call_json(std::string_view method, const nlohmann::json& request,
                                    Deadline);
 

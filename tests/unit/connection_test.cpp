@@ -188,6 +188,14 @@ TEST_F(ConnectionTest, tells_why_a_supervisor_refuses_before_hello) {
   EXPECT_EQ(code_of(connect("demo", soon()).error()), Errc::not_permitted);
 }
 
+TEST_F(ConnectionTest, gives_up_what_hangs_up_on_every_hello) {
+  const int listener = listen("demo");
+  brain([this, listener] {
+    for (int i = 0; i < 50; ++i) accept_unasked(listener);
+  });
+  EXPECT_EQ(code_of(connect("demo", soon()).error()), Errc::protocol_violation);
+}
+
 TEST_F(ConnectionTest, gives_up_at_the_deadline_when_nobody_answers) {
   listen("demo");
   EXPECT_EQ(code_of(connect("demo", Deadline::in(1ms)).error()), Errc::timed_out);
@@ -204,6 +212,8 @@ TEST_F(ConnectionTest, hands_out_results_and_errors_of_requests) {
     const auto kill = caller.next();
     caller.tell(1);  // a notification in between disturbs nobody
     caller.fail(kill.id, make_error(Errc::not_found, "worker x"));
+    // An error that the supervisor tells is no error of the connection, whatever its code.
+    caller.fail(caller.next().id, make_error(Errc::closed, "a file"));
     const auto slow = caller.next();
     const auto next = caller.next();
     caller.answer(slow, "late");
@@ -215,6 +225,7 @@ TEST_F(ConnectionTest, hands_out_results_and_errors_of_requests) {
   const auto killed = system.request("kill", {}, soon());
   EXPECT_EQ(code_of(killed.error()), Errc::not_found);
   EXPECT_EQ(killed.error().context, "worker x");
+  EXPECT_EQ(code_of(system.request("x", {}, soon()).error()), Errc::closed);
   EXPECT_EQ(code_of(system.request("slow", {}, Deadline::in(1ms)).error()), Errc::timed_out);
   EXPECT_EQ(system.request("next", {}, soon()).value(), "own");
   EXPECT_EQ(code_of(system.request("x", 5, soon()).error()), Errc::invalid_argument);

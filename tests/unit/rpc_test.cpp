@@ -316,7 +316,11 @@ TEST(RpcCall, says_so_when_json_cannot_hold_the_answer) {
   service.on_raw("blob", [](BodyKind, std::span<const std::byte>) -> Result<rpc::Reply> {
     return rpc::Reply{BodyKind::raw, Bytes(5)};
   });
+  service.on<Join>([](const std::vector<std::string>&) { return std::string("\xff"); });
   Served served(std::move(service));
+  const auto text = served.client.call_json("join", json::array(), soon());
+  EXPECT_EQ(code_of(text.error()), Errc::unsupported);
+  EXPECT_EQ(served.client.call<Join>({}, soon()).value(), "\xff");  // C++ may
   EXPECT_EQ(code_of(served.client.call_json("blob", nullptr, soon()).error()), Errc::unsupported);
 }
 
