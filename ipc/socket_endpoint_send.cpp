@@ -79,7 +79,7 @@ void SocketEndpoint::adopt_newest() noexcept {
 // can tell how much.
 void SocketEndpoint::commit(std::uint64_t index, std::size_t bytes) noexcept {
   store_committed(segment_.page(), {index, index});
-  committed_.store(index, std::memory_order_relaxed);      // relaxed: written by this thread alone
+  committed_.store(index, std::memory_order_relaxed);  // relaxed: written by this thread alone
   counters_.sent.add(1);
   counters_.bytes_sent.add(bytes);
 }

@@ -54,7 +54,7 @@ void SocketEndpoint::ring_bells() noexcept {
 void SocketEndpoint::look_around(Way way) noexcept {
   if (!spec_.attention) return;
   auto& seen = way == Way::send ? send_attention_ : receive_attention_;
-  // sync attention.word: acquire; pairs with whoever bumps the word; shows what it posted before
+  // sync attention.bump: acquire; pairs with its writer's release; shows what it posted before
   const std::uint32_t word = spec_.attention->word().load(std::memory_order_acquire);
   if (word == seen) return;
   seen = word;
@@ -86,7 +86,10 @@ void SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
     eventfd_t rings = 0;
     static_cast<void>(::eventfd_read(bell, &rings));
   }
-  if (fds[2].revents != 0) attention->service();
+  if (fds[2].revents == 0) return;
+  attention->service();
+  // The other direction may sleep for the same news, which is no longer on the descriptor.
+  static_cast<void>(::eventfd_write(way == Way::send ? receive_bell_.get() : send_bell_.get(), 1));
 }
 
 }  // namespace bulkhead::ipc

@@ -18,7 +18,7 @@ IoStatus SocketWire::read(std::span<iovec> parts) noexcept {
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
   for (;;) {
-    const ssize_t n = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const ssize_t n = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
     if (n >= 0) {
       return {static_cast<std::size_t>(n), 0, (message.msg_flags & MSG_TRUNC) != 0};
     }

@@ -38,7 +38,7 @@ class Async : public PairTest {
 
   std::optional<asio::io_context> context_;
 };
-OVER_ALL_TRANSPORTS(Async);
+BULKHEAD_OVER_ALL_TRANSPORTS(Async);
 
 asio::awaitable<void> echo(Channel& channel, int rounds) {
   for (int i = 0; i < rounds; ++i) {

@@ -39,7 +39,7 @@ class Death : public PairTest {
 
   pid_t child_ = -1;
 };
-OVER_ALL_TRANSPORTS(Death);
+BULKHEAD_OVER_ALL_TRANSPORTS(Death);
 
 TEST_P(Death, messages_cross_a_fork_both_ways) {
   Channel channel = fork_peer([](Channel& peer) {

@@ -8,7 +8,7 @@ namespace bulkhead::test {
 namespace {
 
 class Delivery : public PairTest {};
-OVER_ALL_TRANSPORTS(Delivery);
+BULKHEAD_OVER_ALL_TRANSPORTS(Delivery);
 
 TEST_P(Delivery, keeps_the_order) {
   auto [a, b] = make_pair();

@@ -58,7 +58,7 @@ class Garbage : public PairTest {
   std::optional<Channel> channel_;
   std::vector<base::UniqueFd> raw_;
 };
-OVER_WIRE_TRANSPORTS(Garbage);
+BULKHEAD_OVER_WIRE_TRANSPORTS(Garbage);
 
 TEST_P(Garbage, is_a_clear_error_that_loses_no_message_before_it) {
   open(ipc::PeerLife::single);

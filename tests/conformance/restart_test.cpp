@@ -35,7 +35,7 @@ class Restart : public PairTest {
     }
   }
 };
-OVER_ALL_TRANSPORTS(Restart);
+BULKHEAD_OVER_ALL_TRANSPORTS(Restart);
 
 TEST_P(Restart, of_the_sender_continues_its_numbers_and_shows_as_another_epoch) {
   TestBrain brain(GetParam(), {});

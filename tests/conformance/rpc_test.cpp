@@ -109,7 +109,7 @@ class Rpc : public testing::TestWithParam<Transport> {
     return connected_pair(GetParam(), options).value();
   }
 };
-OVER_ALL_TRANSPORTS(Rpc);
+BULKHEAD_OVER_ALL_TRANSPORTS(Rpc);
 
 TEST_P(Rpc, answers_each_call_with_its_own_answer) {
   ServerProcess server(pair(), example());

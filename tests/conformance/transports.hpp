@@ -29,9 +29,9 @@ inline std::string transport_name(const testing::TestParamInfo<Transport>& trans
 
 }  // namespace bulkhead::test
 
-#define OVER_ALL_TRANSPORTS(suite)                                                       \
+#define BULKHEAD_OVER_ALL_TRANSPORTS(suite)                                              \
   INSTANTIATE_TEST_SUITE_P(, suite, testing::ValuesIn(::bulkhead::test::all_transports), \
                            ::bulkhead::test::transport_name)
-#define OVER_WIRE_TRANSPORTS(suite)                                                       \
+#define BULKHEAD_OVER_WIRE_TRANSPORTS(suite)                                              \
   INSTANTIATE_TEST_SUITE_P(, suite, testing::ValuesIn(::bulkhead::test::wire_transports), \
                            ::bulkhead::test::transport_name)

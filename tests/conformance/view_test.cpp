@@ -7,7 +7,7 @@ namespace bulkhead::test {
 namespace {
 
 class View : public PairTest {};
-OVER_ALL_TRANSPORTS(View);
+BULKHEAD_OVER_ALL_TRANSPORTS(View);
 
 TEST_P(View, stays_valid_while_later_messages_come_and_go) {
   auto [a, b] = make_pair();

@@ -10,7 +10,7 @@ namespace bulkhead::test {
 namespace {
 
 class Waiting : public PairTest {};
-OVER_ALL_TRANSPORTS(Waiting);
+BULKHEAD_OVER_ALL_TRANSPORTS(Waiting);
 
 ChannelOptions small_link() {
   ChannelOptions options;
