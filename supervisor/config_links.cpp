@@ -116,8 +116,8 @@ void read_link(Draft& draft, const At& at, LinkConfig& link) {
 }  // namespace
 
 void read_links(Draft& draft, const At& at) {
-  for (const auto& [name, link_at] : entries(at)) {
-    check_name(at.value->find(name)->at, link_at, name, "a link");
+  for (const auto& [name, name_at, link_at] : entries(at)) {
+    check_name(name_at, link_at, name, "a link");
     draft.link_at.push_back(link_at);
     LinkConfig& link = draft.config.links.emplace_back();
     link.name = name;

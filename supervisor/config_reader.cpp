@@ -77,7 +77,7 @@ ObjectAt::ObjectAt(At at, std::span<const Key> keys, std::string_view expected)
     const auto known = std::find_if(keys.begin(), keys.end(),
                                     [&](const Key& key) { return key.name == member.key; });
     if (known == keys.end()) {
-      if (!member.key.starts_with("x-")) report_unknown(member, keys);
+      if (!json_source::is_foreign(member.key)) report_unknown(member, keys);
     } else if (!known->absent.empty()) {
       at_.issues->add(member.at, at_.member(member).pointer,
                       in_quotes(member.key) + " is not available in this version (" +
@@ -119,15 +119,20 @@ void ObjectAt::wrong_at_key(std::string_view key, std::string what) const {
   if (member != nullptr) at_.issues->add(member->at, at_.member(*member).pointer, std::move(what));
 }
 
-std::vector<std::pair<std::string, At>> entries(const At& at) {
-  std::vector<std::pair<std::string, At>> found;
+std::vector<Entry> entries(const At& at) {
+  std::vector<Entry> found;
   if (at.value->type != Type::object) {
     at.wrong_type("object", "expected an object, {…}");
     return found;
   }
-  std::set<std::string_view> seen;  // a duplicate has been reported: the first counts
+  std::set<std::string_view> seen;
   for (const Member& member : at.value->members) {
-    if (seen.insert(member.key).second) found.emplace_back(member.key, at.member(member));
+    if (seen.insert(member.key).second) {
+      found.push_back({member.key, member.at, at.member(member)});
+    } else if (json_source::is_foreign(member.key)) {  // elsewhere; any other has been reported
+      at.issues->add(member.at, at.member(member).pointer,
+                     "duplicate key " + in_quotes(member.key) + " (remove one)");
+    }
   }
   return found;
 }

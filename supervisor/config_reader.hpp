@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "supervisor/config.hpp"
@@ -67,7 +66,12 @@ class ObjectAt {
 };
 
 // An object whose keys are names (of workers, links, variables); empty when it is no object.
-std::vector<std::pair<std::string, At>> entries(const At&);
+struct Entry {
+  std::string name;
+  json_source::Position name_at;
+  At at;
+};
+std::vector<Entry> entries(const At&);
 std::vector<At> elements(const At&, std::string_view expected);  // of an array
 
 std::optional<std::string> read_text(const At&, std::string_view expected = "a string");

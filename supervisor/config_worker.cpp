@@ -139,7 +139,7 @@ void read_depends_on(const At& at, WorkerConfig& worker) {
   if (at.value->type == Type::array || at.value->type == Type::string) {
     return at.wrong_type("object", R"(write {"worker": "ready"}, or "started" or "completed")");
   }
-  for (const auto& [name, condition] : entries(at)) {
+  for (const auto& [name, name_at, condition] : entries(at)) {
     if (const auto value = read_enum(condition, config_keys::depends_on)) {
       worker.depends_on[name] = *value;
     } else {
@@ -152,7 +152,7 @@ void read_env(const Draft& draft, const At& at, WorkerConfig& worker) {
   static constexpr std::array<std::string_view, 6> ours{
       "BULKHEAD_NAME",       "BULKHEAD_WORKER",     "BULKHEAD_INDEX",
       "BULKHEAD_GENERATION", "BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"};
-  for (const auto& [name, value] : entries(at)) {
+  for (const auto& [name, name_at, value] : entries(at)) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos) {
       value.wrong(in_quotes(name) + " is no name of a variable (expected one without '=')");
@@ -344,9 +344,8 @@ void read_workers(Draft& draft, const At& at) {
   if (at.value->type == Type::object && all.empty()) {
     at.wrong(R"(no worker (expected at least one, such as "echo": {"command": ["echo-worker"]}))");
   }
-  for (const auto& [name, worker_at] : all) {
-    const auto* member = at.value->find(name);
-    check_name(member->at, worker_at, name, "a worker");
+  for (const auto& [name, name_at, worker_at] : all) {
+    check_name(name_at, worker_at, name, "a worker");
     draft.worker_index[name] = draft.config.workers.size();
     draft.worker_at.push_back(worker_at);
     WorkerConfig& worker = draft.config.workers.emplace_back(draft.worker_defaults);

@@ -215,7 +215,7 @@ class Reader {
       if (!read_key(member)) return;
       scan_.pointer = pointer_to(outer, member.key);
       const auto [first, is_new] = seen.emplace(member.key, member.at);
-      if (!is_new) {
+      if (!is_new && !is_foreign(member.key)) {
         scan_.report(member.at, "duplicate key " + in_quotes(member.key) +
                                     " (remove one; the first is at " + place(first->second) + ")");
       }

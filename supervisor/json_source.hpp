@@ -56,6 +56,10 @@ struct Document {
 
 Document read(std::string_view text);
 
+// Keys that begin with "x-" belong to the reader of the file, not to us: unknown to us, and free to
+// stand there more than once.
+inline bool is_foreign(std::string_view key) noexcept { return key.starts_with("x-"); }
+
 // As JSON again, compact, without comments; numbers as written.
 std::string to_text(const Value&);
 

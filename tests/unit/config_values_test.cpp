@@ -112,7 +112,8 @@ TEST(Config, keeps_the_order_of_the_file) {
 
 TEST(Config, ignores_comments_and_keys_of_others) {
   parsed("// head\n" +
-         one_worker(R"("x-team": {"any": "thing"}, "stop": {"x-why": 1})", R"("x-top": [])") +
+         one_worker(R"("x-team": {"any": "thing"}, "stop": {"x-why": 1, "x-why": 2})",
+                    R"("x-top": [])") +
          "/**/");
 }
 
