@@ -3,6 +3,7 @@
 #include <linux/close_range.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,6 +65,8 @@ Result<KeeperClient> KeeperClient::adopt(int keeper_page_fd, int socket_fd) {
   KeeperClient client;
   const base::UniqueFd page_fd{keeper_page_fd};
   client.socket_.reset(socket_fd);
+  // The keeper execs an open file, which older kernels show as a process called "7".
+  (void)::prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
   // What is inherited lost close-on-exec on the way here.
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
     return errno_error(errno, "make inherited descriptors close-on-exec");

@@ -13,9 +13,9 @@
 // (S1) A record's stamp names the copy that is complete: copy[stamp & 1]; 0 means never saved. The
 // other
 //      copy may be half written.
-// (S2) A claim's generation only grows. {g, 0} is the intent to start g; {g, pid} means that pid is
-// g.
-//      {g, 0} -> {g, pid} is done by the process pid itself, {g, *} -> {g+1, 0} by a brain.
+// (S2) A claim's generation only grows. {g, 0} is the intent to start g; {g, pid} means that pid is g;
+//      {g, ended} that g is over or never will be. {g, 0} -> {g, pid} is done by the process pid itself,
+//      everything else by the living brain.
 // (S3) Events [next_event - 65536, next_event) exist, except the one being written: its own
 // sequence
 //      number is 0 then.
@@ -113,7 +113,8 @@ struct Layout {
 static_assert(offsetof(Layout, claims) == 4096);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-inline constexpr std::int32_t ended_pid = -1;  // in a claim: the exit of that generation was read
+inline constexpr std::int32_t ended_pid =
+    -1;  // in a claim: that generation's exit was read, or it never began
 constexpr std::uint64_t claim_word(std::uint32_t generation, std::int32_t pid) noexcept {
   return std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(pid);
 }

@@ -108,12 +108,23 @@ Claim StateRegion::claim(Slot slot) const noexcept {
   return {state_layout::claim_generation(word), state_layout::claim_pid(word)};
 }
 
-Generation StateRegion::bump(Slot slot) noexcept {
+Claim StateRegion::settle(Slot slot) noexcept {
+  const Claim seen = claim(slot);
+  if (seen.generation == 0 || seen.pid != 0) return seen;
+  auto intent = state_layout::claim_word(seen.generation, 0);
+  // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
+  layout().claims[slot].compare_exchange_strong(
+      intent, state_layout::claim_word(seen.generation, state_layout::ended_pid),
+      std::memory_order_acq_rel, std::memory_order_relaxed);  // relaxed: looked at again
+  return claim(slot);
+}
+
+Generation StateRegion::bump(Slot slot, Generation at_least) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
   auto& word = layout().claims[slot];
   auto seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange checks it
   for (;;) {
-    const auto next = state_layout::claim_generation(seen) + 1;
+    const auto next = std::max(state_layout::claim_generation(seen) + 1, at_least);
     // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
     if (word.compare_exchange_weak(seen, state_layout::claim_word(next, 0),
                                    std::memory_order_acq_rel,

@@ -43,9 +43,12 @@ class StateRegion {
 
   // --- claims: slot < state_layout::slot_count ---
   Claim claim(Slot) const noexcept;
-  // {g, *} -> {g+1, 0}; returns g+1. Killed after it: a new brain bumps again, and a child that had
+  // As claim(), for a brain that begins: {g, 0} -> {g, ended}. A vfork child of a killed predecessor may be
+  // on its way still; either it has claimed the slot before this, or it never will.
+  Claim settle(Slot) noexcept;
+  // {g, *} -> {g+1, 0}, or to `at_least` where that is more; returns the new generation. Killed after it: a new brain bumps again, and a child that had
   // not claimed yet loses. Never call it while {g, pid} may live, or its exit will have no slot.
-  Generation bump(Slot) noexcept;
+  Generation bump(Slot, Generation at_least = 0) noexcept;
   // {g, pid} -> {g, ended}: the exit of g is being carried out, and nobody may take pid for it any
   // more. Killed after it: the exit entry is still there, and the successor carries it out.
   void end(Slot, Generation) noexcept;

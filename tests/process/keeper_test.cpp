@@ -14,7 +14,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
+#include <random>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "base/child_process.hpp"
@@ -131,6 +135,11 @@ class KeeperProcess : public testing::Test {
     ASSERT_TRUE(base::send_signal(brain->get(), SIGKILL));
     ASSERT_TRUE(await(brain->get()));
     reconnect();
+  }
+
+  static std::set<pid_t> numbers(const std::string& text) {
+    std::istringstream words(text);
+    return {std::istream_iterator<pid_t>(words), std::istream_iterator<pid_t>()};
   }
 
   static pid_t parent_of(pid_t pid) {
@@ -277,8 +286,9 @@ TEST_F(KeeperProcess, replaces_a_brain_that_hangs) {
 
 TEST_F(KeeperProcess, replaces_a_brain_that_breaks_the_protocol) {
   launch();
+  auto brain = base::open_pidfd(pid_by("pid"));
   talk_->tell("garbage");
-  (void)talk_->hear();  // the answer, or the end
+  ASSERT_TRUE(await(brain->get()));
   reconnect();
   EXPECT_EQ(ask("generation"), "2");
 }
@@ -347,6 +357,38 @@ TEST_F(KeeperProcess, gives_up_when_no_brain_ever_takes_over) {
   launch("never");
   EXPECT_EQ(*keeper_->wait(watchdog()), ExitStatus{Exited{1}});
   EXPECT_FALSE(fs::exists(lock_path()));
+}
+
+// Every child of the keeper but the brain must be a worker that exactly one claim names.
+TEST_F(KeeperProcess,
+       has_no_doubled_and_no_unrecorded_worker_after_brains_died_while_they_spawned) {
+  const auto seed = static_cast<unsigned>(::getpid());
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::minstd_rand random(seed);
+  launch();
+  for (int kills = 0; kills < 40; ++kills) {
+    auto brain = base::open_pidfd(pid_by("pid"));
+    ASSERT_TRUE(brain);
+    talk_->tell("churn 1000000");
+    const timespec span{0, static_cast<long>(random() % 8'000'000)};
+    pollfd entry{brain->get(), POLLIN, 0};
+    ASSERT_EQ(::ppoll(&entry, 1, &span, nullptr), 0) << "the brain died by itself";
+    ASSERT_TRUE(base::send_signal(brain->get(), SIGKILL));
+    ASSERT_TRUE(await(brain->get()));
+    reconnect();
+  }
+  ASSERT_EQ(ask("churn 4"), "done");
+  // A late child of a killed brain may be on its way out, and so may the last victim be.
+  const auto until = watchdog();
+  std::set<pid_t> children, claimed;
+  do {
+    claimed = numbers(ask("living"));
+    const auto keeper = std::to_string(keeper_->pid());
+    children = numbers(*base::read_file("/proc/" + keeper + "/task/" + keeper + "/children"));
+    children.erase(pid_by("pid"));
+  } while (children != claimed && !until.expired());
+  EXPECT_EQ(children, claimed);
+  EXPECT_GE(claimed.size(), 3u);
 }
 
 TEST_F(KeeperProcess, refuses_a_runtime_directory_that_others_can_enter) {

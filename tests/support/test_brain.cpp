@@ -35,12 +35,15 @@ std::string content(int fd) {
   return {text, n > 0 ? static_cast<std::size_t>(n) : 0};
 }
 
+constexpr Slot churn_slots = 4;
+
 class TestBrain {
  public:
   TestBrain(BrainArguments arguments, KeeperClient keeper, StateRegion state)
       : arguments_(std::move(arguments)), keeper_(std::move(keeper)), state_(std::move(state)) {}
 
   int run() {
+    for (Slot slot = 0; slot < churn_slots; ++slot) (void)state_.settle(slot);
     state_.set_taken_over(keeper_.brain_generation());
     for (;;) {
       if (!wait_for(arguments_.listener)) return 1;
@@ -90,6 +93,8 @@ class TestBrain {
         {"descriptors", [] { return list_descriptors(); }},
         {"config", [&] { return config(); }},
         {"garbage", [&] { return garbage(); }},
+        {"churn", [&] { return churn(std::stoul(first)); }},
+        {"living", [&] { return living(); }},
     };
     const auto found = verbs.find(verb);
     return found == verbs.end() ? "unknown command" : found->second();
@@ -196,6 +201,43 @@ class TestBrain {
     std::size_t seen = 0;
     while (seen < count && await_exit()) ++seen;
     return std::to_string(seen);
+  }
+
+  // What died is noted and started anew, then one is killed: a brain may die anywhere in between.
+  std::string churn(std::size_t rounds) {
+    for (std::size_t i = 0; i < rounds; ++i) {
+      carry_out_exits();
+      for (Slot slot = 0; slot < churn_slots; ++slot) {
+        if (state_.claim(slot).pid <= 0) (void)start("worker", std::to_string(slot));
+      }
+      const Slot victim = static_cast<Slot>(i % churn_slots);
+      auto pidfd = base::open_pidfd(state_.claim(victim).pid);
+      if (!pidfd || !base::send_signal(pidfd->get(), SIGKILL)) return "no victim";
+      while (state_.claim(victim).pid > 0) {
+        if (!carry_out_exits() && (!wait_for(keeper_.fd()) || !keeper_.drain_bell())) return "gone";
+      }
+    }
+    return "done";
+  }
+
+  bool carry_out_exits() {
+    bool any = false;
+    while (const auto entry = keeper_.next_exit()) {
+      state_.end(entry->slot, entry->generation);
+      any = true;
+    }
+    keeper_.acknowledge();
+    return any;
+  }
+
+  std::string living() {
+    carry_out_exits();
+    std::string pids;
+    for (Slot slot = 0; slot < churn_slots; ++slot) {
+      const pid_t pid = state_.claim(slot).pid;
+      if (pid > 0) pids += std::to_string(pid) + " ";
+    }
+    return pids;
   }
 
   std::string limits() {

@@ -124,6 +124,18 @@ TEST_F(StateMemory, gives_a_claim_to_one_process_of_the_latest_generation_only) 
   EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
 }
 
+TEST_F(StateMemory, settled_by_a_new_brain_lets_no_late_child_of_the_old_one_in) {
+  auto late = brain_->ticket(5, brain_->bump(5));
+  auto claimed = brain_->ticket(6, brain_->bump(6));
+  ASSERT_TRUE(claim_slot(&claimed));
+  auto successor = StateRegion::map(fd_.get());
+  EXPECT_LE(successor->settle(5).pid, 0);
+  EXPECT_FALSE(claim_slot(&late));
+  EXPECT_EQ(successor->settle(6), (Claim{1, ::getpid()})) << "what was claimed before stands";
+  EXPECT_EQ(successor->settle(7), Claim{}) << "a slot that was never started";
+  EXPECT_EQ(successor->bump(5), 2u);
+}
+
 TEST_F(StateMemory, forgets_the_process_of_a_generation_that_ended_but_not_a_later_one) {
   auto first = brain_->ticket(5, brain_->bump(5));
   ASSERT_TRUE(claim_slot(&first));
