@@ -1,3 +1,4 @@
+// Edit distance, and the ways in which people shorten words.
 #include "base/nearest.hpp"
 
 #include <algorithm>

@@ -15,12 +15,15 @@ namespace bulkhead::supervisor {
 inline constexpr std::uint32_t instances_max = 8192;  // as many slots as the state region has
 
 struct Draft {
+  explicit Draft(const ParseContext& parse_context) : context(parse_context) {}
+
   const ParseContext& context;
   Issues issues;
   SystemConfig config;
   WorkerConfig worker_defaults;  // what "defaults" makes of a worker
-  std::vector<At> worker_at;     // beside config.workers: where each stands
-  std::vector<At> link_at;       // beside config.links
+  bool defaults_state_limit = false;
+  std::vector<At> worker_at;  // beside config.workers: where each stands
+  std::vector<At> link_at;    // beside config.links
   std::map<std::string, std::size_t, std::less<>> worker_index;
 
   const WorkerConfig* find_worker(std::string_view name) const;
@@ -31,7 +34,7 @@ struct Draft {
 };
 
 // config_restart.cpp: what workers and defaults have alike.
-void read_restart(const At&, Restart& into);
+void read_restart(const At&, Restart& into, bool limit_stated_in_defaults);
 void read_stop(const At&, Stop& into);
 void read_logs(const At&, const std::string& directory, Logs& into);
 

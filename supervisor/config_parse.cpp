@@ -23,7 +23,10 @@ std::string directory_of(const std::string& path) {
 void read_defaults(Draft& draft, const At& at) {
   const ObjectAt section(at, config_keys::defaults);
   WorkerConfig& worker = draft.worker_defaults;
-  if (const auto found = section.find("restart")) read_restart(*found, worker.restart);
+  if (const auto found = section.find("restart")) {
+    read_restart(*found, worker.restart, false);
+    draft.defaults_state_limit = found->value->find("limit") != nullptr;
+  }
   if (const auto found = section.find("stop")) read_stop(*found, worker.stop);
   if (const auto found = section.find("logs"))
     read_logs(*found, draft.config.directory, worker.logs);
@@ -120,13 +123,7 @@ std::string absolute_path(const std::string& directory, const std::string& path)
 ParsedConfig parse_config(const std::string& text, const std::string& path,
                           const ParseContext& context) {
   const auto document = json_source::read(text);
-  Draft draft{.context = context,
-              .issues = {},
-              .config = {},
-              .worker_defaults = {},
-              .worker_at = {},
-              .link_at = {},
-              .worker_index = {}};
+  Draft draft(context);
   draft.config.path = path;
   draft.config.directory = directory_of(path);
   for (const auto& problem : document.problems)

@@ -1,3 +1,4 @@
+// How each kind of value is read, and what is said when it is none.
 #include "supervisor/config_reader.hpp"
 
 #include <algorithm>

@@ -74,9 +74,11 @@ void read_limit(const At& at, std::optional<RestartLimit>& into) {
   }
 }
 
-void check_limit_can_trip(const ObjectAt& section, const Restart& restart) {
+// Only of a limit that the file states: nobody has to fit our default to a slow back-off of theirs.
+void check_limit_can_trip(const ObjectAt& section, const Restart& restart,
+                          bool stated_in_defaults) {
   const auto limit = section.find("limit");
-  if (!restart.limit) return;
+  if (!restart.limit || (!limit && !stated_in_defaults)) return;
   if (restart.policy == RestartPolicy::never) {
     if (limit && section.has("policy")) {
       limit->wrong(
@@ -111,14 +113,14 @@ void check_limit_can_trip(const ObjectAt& section, const Restart& restart) {
 
 }  // namespace
 
-void read_restart(const At& at, Restart& into) {
+void read_restart(const At& at, Restart& into, bool limit_stated_in_defaults) {
   const ObjectAt section(at, config_keys::restart, R"(expected {"policy": "always"})");
   if (const auto found = section.find("policy")) {
     keep(into.policy, read_enum(*found, config_keys::restart_policy));
   }
   if (const auto found = section.find("backoff")) read_backoff(*found, into.backoff);
   if (const auto found = section.find("limit")) read_limit(*found, into.limit);
-  check_limit_can_trip(section, into);
+  check_limit_can_trip(section, into, limit_stated_in_defaults);
 }
 
 void read_stop(const At& at, Stop& into) {

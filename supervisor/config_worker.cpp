@@ -258,7 +258,9 @@ void read_how_it_runs(Draft& draft, const ObjectAt& section, WorkerConfig& worke
   if (const auto found = section.find("ready")) read_ready(*found, worker.ready);
   if (const auto found = section.find("watchdog")) read_watchdog(*found, worker.watchdog);
   if (const auto found = section.find("depends_on")) read_depends_on(*found, worker);
-  if (const auto found = section.find("restart")) read_restart(*found, worker.restart);
+  if (const auto found = section.find("restart")) {
+    read_restart(*found, worker.restart, draft.defaults_state_limit);
+  }
   if (const auto found = section.find("stop")) read_stop(*found, worker.stop);
   if (const auto found = section.find("logs"))
     read_logs(*found, draft.config.directory, worker.logs);

@@ -1,3 +1,4 @@
+// Characters, and what is no text at all.
 #include "supervisor/json_scan.hpp"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Keyword by keyword; every one that applies must hold.
 #include "tests/support/json_schema.hpp"
 
 #include <algorithm>

@@ -167,6 +167,14 @@ TEST(Config, accepts_a_limit_that_an_early_reset_of_the_backoff_lets_trip) {
       R"("restart": {"backoff": {"reset_after": "100ms"}, "limit": {"count": 20, "within": "2100ms"}})"));
 }
 
+TEST(Config, does_not_ask_anybody_to_fit_the_default_limit_to_a_slow_backoff) {
+  const std::string slow = R"("restart": {"backoff": {"initial": "1m", "max": "10m"}})";
+  EXPECT_TRUE(parsed(one_worker(slow)).workers.at(0).restart.limit.has_value());
+  const std::string stated = R"("defaults": {"restart": {"limit": {"count": 10}}})";
+  const auto refused = parse_config(one_worker(slow, stated), "config", {"", false});
+  EXPECT_NE(test::issues_in(refused).find("a limit that can never trip"), std::string::npos);
+}
+
 TEST(Config, lets_a_service_complete_that_is_not_restarted_after_success) {
   parsed(R"({"version": 1, "name": "t", "workers": {
     "once": {"command": ["x"], "restart": {"policy": "on_failure"}},
