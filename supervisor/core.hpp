@@ -164,6 +164,9 @@ using Action = std::variant<Spawn, SendStop, KillTree, SweepTree, Announce, Fini
 // The first step of a new state starts what may start, whatever the event: send a Tick.
 std::vector<Action> step(const Plan&, State&, const Event&, TimeNs now);
 
+// The slots that the last step (or resume) may have changed, so that nobody has to compare them all.
+const std::vector<Slot>& changed_slots(const State&) noexcept;
+
 // When the next Tick is due; time_never when no timer runs.
 TimeNs next_due(const State&) noexcept;
 

@@ -100,6 +100,7 @@ void Reconciler::on(const WantUp& event) {
   InstanceState& instance = at(event.slot);
   if (state_.stopping) return;
   instance.desired = Desired::up;
+  state_.index.touch(event.slot);
   switch (instance.status) {
     case disabled:
     case done:

@@ -73,6 +73,7 @@ bool CoreIndex::take_touched(Slot& slot) {
   slot = touched_.front();
   touched_.pop_front();
   is_touched_[slot] = false;
+  visited_.push_back(slot);
   return true;
 }
 

@@ -56,6 +56,10 @@ class CoreIndex {
   void touch(Slot);
   bool take_touched(Slot&);
 
+  // Every slot that may have changed since the last call of forget_visited(), perhaps more than once.
+  const std::vector<Slot>& visited() const noexcept { return visited_; }
+  void forget_visited() noexcept { visited_.clear(); }
+
   // Slots that could start had they a token, first come first served.
   void queue_for_token(Slot);
   bool take_queued(Slot&);
@@ -68,6 +72,7 @@ class CoreIndex {
   std::vector<Facts> facts_;
   DueQueue due_;
   std::deque<Slot> touched_, queued_;
+  std::vector<Slot> visited_;
   std::vector<bool> is_touched_, is_queued_;
 };
 

@@ -188,9 +188,14 @@ State initial_state(const Plan& plan, std::uint64_t seed) {
 }
 
 std::vector<Action> step(const Plan& plan, State& state, const Event& event, TimeNs now) {
+  state.index.forget_visited();
   Reconciler reconciler(plan, state, now);
   std::visit([&reconciler](const auto& happened) { reconciler.on(happened); }, event);
   return std::move(reconciler).reconcile();
+}
+
+const std::vector<Slot>& changed_slots(const State& state) noexcept {
+  return state.index.visited();
 }
 
 TimeNs next_due(const State& state) noexcept { return state.index.due().next_due(); }

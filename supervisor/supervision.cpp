@@ -43,7 +43,7 @@ void Supervision::begin(const std::vector<Living>& living, bool fresh, TimeNs no
 }
 
 void Supervision::save() {
-  for (Slot slot = 0; slot < state_.instances.size(); ++slot) {
+  for (const Slot slot : changed_slots(state_)) {
     if (std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)) == 0) continue;
     std::memcpy(&saved_[slot], &state_.instances[slot], sizeof(InstanceState));
     region_.save(slot, state_.instances[slot]);

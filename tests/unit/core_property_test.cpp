@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <random>
 
 #include "tests/support/core_story.hpp"
@@ -18,6 +19,7 @@ class World {
   World(Plan plan, std::uint64_t seed)
       : plan_(std::move(plan)), state_(initial_state(plan_, seed)), random_(seed) {
     processes_.resize(plan_.instances.size());
+    saved_ = state_.instances;
   }
 
   void tell(const Event& event) { carry_out_all(step(plan_, state_, event, now_)); }
@@ -162,7 +164,17 @@ class World {
                 (instance.status == InstanceStatus::unkillable && instance.due == time_never));
   }
 
+  // Whoever saves only what the core names saves everything.
+  void check_changed() {
+    for (const Slot slot : changed_slots(state_)) saved_[slot] = state_.instances[slot];
+    for (Slot slot = 0; slot < saved_.size(); ++slot) {
+      EXPECT_EQ(std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)), 0)
+          << plan_.instances[slot].name << " changed in silence";
+    }
+  }
+
   void check() {
+    check_changed();
     std::uint32_t starting = 0;
     for (Slot slot = 0; slot < processes_.size(); ++slot) {
       const Process& process = processes_[slot];
@@ -194,6 +206,7 @@ class World {
   std::mt19937_64 random_;
   TimeNs now_ = 1'000'000'000;
   std::vector<Process> processes_;
+  std::vector<InstanceState> saved_;
   std::vector<std::string> log_;
   bool finished_ = false;
 };
