@@ -94,6 +94,7 @@ class ActorAttention final : public ipc::Attention {
 [[noreturn]] void play(Stage& stage, const ActorSpec& spec, base::UniqueFd control,
                        const Actor::Role& role) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (spec.before_open != nullptr) spec.before_open();
   const int socket = control.get();
   auto attention = std::make_shared<ActorAttention>(stage.attention(spec.side), std::move(control));
   ipc::EndSpec end;

@@ -55,6 +55,7 @@ struct ActorSpec {
   std::uint16_t epoch = 1;
   int predecessor = -1;  // borrowed
   ChannelOptions options;
+  void (*before_open)() = nullptr;  // in the child
 };
 
 // A child that runs `role` on its end. Killed and reaped at the latest by the destructor.
