@@ -76,19 +76,25 @@ TEST_P(ArmingThreads, lose_no_wake_up) {
   std::thread sleeper([&] {
     std::uint32_t sequence = 0;
     for (std::uint32_t next = 1; next <= messages; ++next) {
+      // sync test.sent: acquire; pairs with the waker's store; shows the message
       while (sent.load(std::memory_order_acquire) < next) {
+        // sync wake.bell: acquire; pairs with ring(); shows what was published before it
         const std::uint32_t rung = waker_page.message_bell.load(std::memory_order_acquire);
+        // relaxed: the barrier right after it orders it before the last look.
         sleeper_page.armed.store(arming(++sequence, Sleep::on_futex), std::memory_order_relaxed);
         sleeper_barrier(GetParam());
-        if (sent.load(std::memory_order_relaxed) < next) {
+        if (sent.load(std::memory_order_relaxed) < next) {  // relaxed: behind the barrier
           ++sleeps;
           const FutexWatch watch{&waker_page.message_bell, rung};
           const bool woken =
               futex_wait({&watch, 1}, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+          // sync test.sent: acquire; pairs with the waker's store; shows the message
           if (!woken && sent.load(std::memory_order_acquire) >= next) ++lost;
         }
-        sleeper_page.armed.store(0, std::memory_order_relaxed);
+        sleeper_page.armed.store(0,
+                                 std::memory_order_relaxed);  // relaxed: late is a ring for nobody
       }
+      // sync test.taken: release; pairs with the waker's load; publishes that it may go on
       taken.store(next, std::memory_order_release);
     }
   });
@@ -96,13 +102,16 @@ TEST_P(ArmingThreads, lose_no_wake_up) {
   std::uint32_t rung = 0;
   for (std::uint32_t next = 1; next <= messages; ++next) {
     for (auto pauses = random() % 400; pauses > 0; --pauses) cpu_pause();
+    // sync test.sent: release; pairs with the sleeper's loads; publishes the message
     sent.store(next, std::memory_order_release);
     waker_barrier(GetParam());
+    // relaxed: the barrier right before it orders it after the message.
     const std::uint32_t armed = sleeper_page.armed.load(std::memory_order_relaxed);
     if (armed != 0 && armed != rung) {
       rung = armed;
       ring(waker_page.message_bell);
     }
+    // sync test.taken: acquire; pairs with the sleeper's store; shows that it has gone on
     while (taken.load(std::memory_order_acquire) != next) std::this_thread::yield();
   }
   sleeper.join();
@@ -144,6 +153,7 @@ TEST(FutexWait, is_woken_by_a_ring_on_any_word) {
       const std::array watches{FutexWatch{&words[0], 0}, FutexWatch{&words[1], 0},
                                FutexWatch{&words[2], 0}};
       const auto late = std::chrono::steady_clock::now() + std::chrono::hours(1);
+      // sync wake.bell: acquire; pairs with ring(); shows what was published before it
       while (words[rung].load(std::memory_order_acquire) == 0) {
         EXPECT_TRUE(sliced ? futex_wait_sliced(watches, late) : futex_wait(watches, late));
       }
