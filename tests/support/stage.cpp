@@ -33,6 +33,11 @@ std::string program(const std::string& name) {
   return (std::filesystem::canonical("/proc/self/exe").parent_path() / "../bin" / name).string();
 }
 
+std::uint64_t figure(const std::string& status, const std::string& name) {
+  const auto at = status.find(name + "=");
+  return at == std::string::npos ? 0 : std::stoull(status.substr(at + name.size() + 1));
+}
+
 Stage::Stage() = default;
 Stage::~Stage() = default;  // ChildProcess kills and reaps
 
@@ -164,10 +169,21 @@ void Stage::lose_brain() { brain_lost_ = true; }
 void Stage::recover_brain() {
   brain_lost_ = false;
   waiting_.clear();
+  for (auto& pair : pairs_) {
+    for (auto& side : pair->side) side.open = side.offered = false;  // until its worker says so
+    if (pair->session) continue;
+    // What the dead brain sent may not have arrived: connections are made anew.
+    pair->connected[0] = pair->connected[1] = 0;
+  }
   for (auto& [name, actor] : actors_) {
     actor->answered_resync = false;
     send(*actor, ipc::request(next_id_++, ipc::method::resync, ipc::Json::object()));
   }
+}
+
+void Stage::swallow(Actor& actor) {
+  const auto packet = ipc::receive_packet(actor.control.get(), Deadline::in(watchdog));
+  EXPECT_TRUE(packet) << packet.error().to_string();
 }
 
 void Stage::repeat_everything() {

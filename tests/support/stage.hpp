@@ -36,7 +36,8 @@ struct Actor {
   std::unique_ptr<base::ChildProcess> process;
   base::UniqueFd control, output, attention_fd, beat_fd;
   base::MappedRegion attention, beat;
-  bool greeted = false, ready = false, answered_resync = false;
+  bool greeted = false, ready = false;
+  bool answered_resync = true;  // until then no request of it is heard
   ipc::ResyncAnswer resync;
   std::string status, printed;      // printed: stdout and stderr together
   std::vector<std::string> closed;  // pairs that it said link.closed about
@@ -68,6 +69,10 @@ class Stage {
   // A brain dies and its successor knows only what a keeper would hold: sockets and segments.
   void lose_brain();     // from now on nothing that workers say is read
   void recover_brain();  // resync with everybody
+  // A brain reads one packet and dies before it acts on it.
+  void swallow(Actor&);
+  // ... or before it has opened more than so many links.
+  std::size_t links_opened_max = ~std::size_t{0};
   // Everything that a new brain may say again, said again.
   void repeat_everything();
   void send(Actor&, const ipc::Json& message, const std::vector<int>& fds = {});
@@ -102,6 +107,7 @@ class Stage {
   void read_control(Actor&);
   void take(Actor&, ipc::Packet&);
   void answer_hello(Actor&, ipc::Packet&, std::uint64_t id);
+  void resynced(Actor&);
   void open_side(Pair&, int side);
   void tell_history(Pair&, int reader);
   void send_peer(Pair&, int receiver, std::uint16_t epoch, ipc::LinkUpdate::Kind,
@@ -119,6 +125,9 @@ class Stage {
   std::string dying_;  // whose end is waited for
   std::uint64_t next_id_ = 1, next_session_ = 1;
 };
+
+// The figure that a status shows under a name, "name=figure"; 0 when it shows none.
+std::uint64_t figure(const std::string& status, const std::string& name);
 
 std::string program(const std::string& name);  // of a built-in worker, beside this test's build
 

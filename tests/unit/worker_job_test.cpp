@@ -1,0 +1,178 @@
+// Jobs and results as messages, and the ledger of who has which job.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "workers/builtin/deal_ledger.hpp"
+#include "workers/builtin/job.hpp"
+
+namespace bulkhead::workers {
+namespace {
+
+WordCount some_count(int identifiers) {
+  WordCount count;
+  count.bytes = 1000;
+  count.lines = 10;
+  count.words = 100;
+  for (int i = 0; i < identifiers; ++i) {
+    count.count_identifier("name" + std::to_string(i * 7919), static_cast<std::uint64_t>(i) + 1);
+  }
+  return count;
+}
+
+TEST(JobMessage, comes_out_as_it_went_in) {
+  const Job job{{7, 3}, 100, 200, "/usr/include/stdio.h"};
+  const auto back = decode_job(encode(job)).value();
+  EXPECT_EQ(back.id, job.id);
+  EXPECT_EQ(back.offset, 100U);
+  EXPECT_EQ(back.length, 200U);
+  EXPECT_EQ(back.path, job.path);
+}
+
+TEST(JobMessage, is_refused_when_it_is_cut_short_or_too_long_or_something_else) {
+  auto bytes = encode(Job{{7, 3}, 100, 200, "/path"});
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_job(std::span(bytes).first(size))) << size;
+  }
+  EXPECT_FALSE(decode_result(bytes));
+  bytes.push_back(std::byte{0});
+  EXPECT_FALSE(decode_job(bytes));
+}
+
+TEST(ResultMessage, is_split_into_parts_that_merge_to_the_whole) {
+  const auto count = some_count(5000);
+  const auto messages = encode_result({7, 3}, count, "", 4096);
+  EXPECT_GT(messages.size(), 10U);
+  WordCount merged;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    EXPECT_LE(messages[i].size(), 4096U);
+    const auto part = decode_result(messages[i]).value();
+    EXPECT_EQ(part.part, i);
+    EXPECT_EQ(part.parts, messages.size());
+    merged.merge(part.count);
+  }
+  EXPECT_EQ(merged, count);
+}
+
+TEST(ResultMessage, is_the_same_whoever_makes_it) {
+  EXPECT_EQ(encode_result({7, 3}, some_count(500), "", 1024),
+            encode_result({7, 3}, some_count(500), "", 1024));
+}
+
+TEST(ResultMessage, carries_the_longest_identifier_in_the_smallest_message) {
+  WordCount count;
+  for (char c : {'a', 'b', 'c'}) count.count_identifier(std::string(identifier_bytes_max, c), 1);
+  WordCount merged;
+  for (const auto& message :
+       encode_result({1, 1}, count, std::string(9999, 'f'), result_message_min)) {
+    EXPECT_LE(message.size(), result_message_min);
+    merged.merge(decode_result(message).value().count);
+  }
+  EXPECT_EQ(merged, count);
+}
+
+TEST(ResultMessage, survives_any_scribble_without_reading_beyond_its_end) {
+  const auto seed = std::random_device()();
+  std::mt19937 random(seed);
+  const auto original = encode_result({7, 3}, some_count(20), "no", 4096).front();
+  for (int round = 0; round < 5000; ++round) {
+    auto bytes = original;
+    for (int i = 0; i < 4; ++i) bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+    bytes.resize(random() % (bytes.size() + 1));
+    const auto result = decode_result(bytes);
+    EXPECT_TRUE(!result || result->part < result->parts) << "seed " << seed;
+  }
+}
+
+TEST(DealLedger, gives_each_worker_no_more_than_it_may_have) {
+  DealLedger ledger(10, 2, 3);
+  std::set<std::uint32_t> dealt;
+  for (int i = 0; i < 3; ++i) dealt.insert(ledger.deal_to(0).value());
+  EXPECT_FALSE(ledger.deal_to(0));
+  for (int i = 0; i < 3; ++i) dealt.insert(ledger.deal_to(1).value());
+  EXPECT_EQ(dealt.size(), 6U);
+  EXPECT_TRUE(ledger.take_part(0, 0, 1));
+  EXPECT_TRUE(ledger.deal_to(0));
+}
+
+TEST(DealLedger, counts_a_part_once_and_a_job_when_all_its_parts_are_there) {
+  DealLedger ledger(1, 1, 1);
+  ASSERT_TRUE(ledger.deal_to(0));
+  EXPECT_TRUE(ledger.take_part(0, 1, 2));
+  EXPECT_FALSE(ledger.take_part(0, 1, 2));
+  EXPECT_FALSE(ledger.finished());
+  EXPECT_TRUE(ledger.take_part(0, 0, 2));
+  EXPECT_TRUE(ledger.finished());
+  EXPECT_FALSE(ledger.take_part(0, 0, 2));
+}
+
+TEST(DealLedger, refuses_results_that_cannot_be) {
+  DealLedger ledger(2, 1, 2);
+  EXPECT_FALSE(ledger.take_part(2, 0, 1));
+  EXPECT_FALSE(ledger.take_part(0, 3, 3));
+  EXPECT_TRUE(ledger.take_part(0, 0, 3));
+  EXPECT_FALSE(ledger.take_part(0, 1, 4)) << "another number of parts";
+  EXPECT_EQ(ledger.done(), 0U);
+}
+
+TEST(DealLedger, deals_what_could_not_be_sent_to_somebody_else) {
+  DealLedger ledger(1, 2, 1);
+  const auto job = ledger.deal_to(0).value();
+  ledger.take_back(0, job);
+  EXPECT_EQ(ledger.deal_to(1), job);
+}
+
+TEST(DealLedger, deals_the_jobs_of_a_replaced_worker_again_only_when_nothing_else_is_left) {
+  DealLedger ledger(3, 2, 2);
+  ASSERT_EQ(ledger.deal_to(0), 0U);
+  ASSERT_EQ(ledger.deal_to(0), 1U);
+  ledger.replaced(0);
+  EXPECT_EQ(ledger.deal_to(1), 2U) << "a job that nobody had";
+  EXPECT_EQ(ledger.deal_to(1), 0U) << "then one in doubt";
+  EXPECT_TRUE(ledger.take_part(1, 0, 1)) << "the link brought it to the successor after all";
+  EXPECT_TRUE(ledger.take_part(2, 0, 1));
+  EXPECT_FALSE(ledger.deal_to(1)) << "nothing is in doubt any more";
+  EXPECT_TRUE(ledger.take_part(0, 0, 1));
+  EXPECT_FALSE(ledger.take_part(0, 0, 1)) << "its second result counts nothing";
+  EXPECT_TRUE(ledger.finished());
+}
+
+// Whatever happens in whatever order, every job counts once and the end is reached.
+TEST(DealLedger, reaches_the_end_with_every_job_counted_once) {
+  const auto seed = std::random_device()();
+  std::mt19937 random(seed);
+  for (int round = 0; round < 200; ++round) {
+    constexpr std::size_t workers = 3;
+    DealLedger ledger(1 + random() % 40, workers, 1 + random() % 4);
+    std::vector<std::vector<std::uint32_t>> hands(workers);
+    std::size_t counted = 0;
+    for (int step = 0; !ledger.finished(); ++step) {
+      ASSERT_LT(step, 100'000) << "seed " << seed;
+      const auto worker = random() % workers;
+      auto& hand = hands[worker];
+      switch (random() % 8) {
+        case 0:
+          ledger.replaced(worker);
+          if (random() % 2 == 0) hand.clear();  // a transport that keeps nothing
+          break;
+        case 1:
+          if (const auto job = ledger.deal_to(worker)) ledger.take_back(worker, *job);
+          break;
+        case 2:
+        case 3:
+        case 4:
+          if (const auto job = ledger.deal_to(worker)) hand.push_back(*job);
+          break;
+        default:
+          if (hand.empty()) break;
+          counted += ledger.take_part(hand.back(), 0, 1) ? 1 : 0;
+          hand.pop_back();
+      }
+    }
+    ASSERT_EQ(counted, ledger.size()) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace bulkhead::workers
