@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "bench/latency.hpp"
 #include "bench/machine.hpp"
 #include "bench/recovery.hpp"
 #include "cli/commands.hpp"
@@ -54,6 +55,22 @@ Outcome write_figures(const std::string& path, const json& rows) {
 }
 
 }  // namespace
+
+Outcome bench_latency(const BenchOptions& options) {
+  bench::LatencyOptions latency;
+  latency.quick = options.quick;
+  // It takes minutes: a person wants to see that it goes on.
+  if (::isatty(STDERR_FILENO) == 1) {
+    latency.on_row = [](const bench::BenchRow& row) {
+      std::fprintf(stderr, "%s, %zu bytes: %.0f ns\n",
+                   std::string(to_string(row.transport)).c_str(), row.size, row.mean_ns);
+    };
+  }
+  const auto rows = bench::run_latency(latency);
+  if (!rows) return complain(rows.error());
+  bench::print_table(*rows);
+  return write_figures(options.json_path, bench::to_json(*rows));
+}
 
 Outcome bench_recovery(const BenchOptions& options) {
   bench::RecoveryOptions recovery;

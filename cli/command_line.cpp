@@ -150,6 +150,7 @@ void add_bench(CLI::App& app, Asked& asked) {
     });
     return kind;
   };
+  add("latency", "how long a message takes to the other process and back", bench_latency);
   add("recovery", "how long a killed worker is away", bench_recovery)
       ->add_option("--kills", options->kills, "how often; 200 without it")
       ->check(CLI::Range(1, 100000));

@@ -80,6 +80,7 @@ struct BenchOptions {
   bool quick = false;
   std::optional<int> kills;  // of bench recovery
 };
+Outcome bench_latency(const BenchOptions&);
 Outcome bench_recovery(const BenchOptions&);
 
 // doctor.cpp, version.cpp
