@@ -137,7 +137,7 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
 Brain::~Brain() = default;
 
 Supervision::Shell Brain::make_shell() {
-  return {[this](Slot slot, Generation) { spawn(slot); },
+  return {[this](Slot slot, Generation generation) { spawn(slot, generation); },
           [this](Slot slot) {
             const Stop& stop = plan_.instances[slot].stop;
             desk_.ask_to_stop(slot, stop.timeout);
@@ -173,7 +173,7 @@ int Brain::run() {
 std::vector<Living> Brain::find_living() {
   std::vector<Living> living(plan_.instances.size());
   for (Slot slot = 0; slot < state_layout::slot_count; ++slot) {
-    const Claim claim = state_.claim(slot);
+    const Claim claim = state_.settle(slot);
     if (claim.pid <= 0 || (slot >= living.size() && slot < first_internal_slot)) continue;
     if (slot < living.size()) living[slot] = {claim.generation, claim.pid};
     processes_.adopt(slot, claim.generation, claim.pid);
@@ -258,18 +258,18 @@ void Brain::on_internal_exit(Slot slot) {
   if (finished_) leave_when_done();
 }
 
-void Brain::spawn(Slot slot) {
+void Brain::spawn(Slot slot, Generation generation) {
   const InstancePlan& plan = plan_.instances[slot];
   const WorkerConfig& config = config_.workers[plan.worker_index];
   const auto output = logs_.output(slot, logger_.port());
   auto control = config.runtime ? desk_.open_port(slot) : Result<base::UniqueFd>(base::UniqueFd{});
   StartOutcome outcome;
   if (!output || !control) {
-    outcome.generation = state_.bump(slot);
+    outcome.generation = processes_.burn(slot, generation);
     outcome.error = !output ? output.error() : control.error();
     outcome.error_number = outcome.error->code.value();
   } else {
-    outcome = processes_.start(slot, {control->get(), *output});
+    outcome = processes_.start(slot, generation, {control->get(), *output});
   }
   if (outcome.pid != 0) {
     supervision_.apply(Started{slot, outcome.generation, outcome.pid});

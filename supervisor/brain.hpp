@@ -35,7 +35,7 @@ class Brain {
   void on_bell();
   void on_exit(const ExitEntry&);
   void on_internal_exit(Slot);
-  void spawn(Slot);
+  void spawn(Slot, Generation);
   void announce(const Announce&);
   void changed();
   void arm_timer();

@@ -123,7 +123,7 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const auto equals = text.find('=');
-    if (equals == text.npos || text.starts_with("BULKHEAD_")) continue;
+    if (equals == text.npos) continue;
     variables[std::string(text.substr(0, equals))] = text.substr(equals + 1);
   }
   for (const auto& [name, value] : worker->env) {
@@ -131,6 +131,7 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
     if (!expanded) return expanded.error();
     variables[name] = std::move(*expanded);
   }
+  for (const char* ours : {"BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"}) variables.erase(ours);
   variables["BULKHEAD_NAME"] = instance.name;
   variables["BULKHEAD_WORKER"] = instance.worker;
   variables["BULKHEAD_INDEX"] = std::to_string(instance.index);
@@ -156,23 +157,27 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   return plan;
 }
 
-StartOutcome Processes::start(Slot slot, const StartFds& fds) {
-  const Generation next = state_.claim(slot).generation + 1;
-  auto plan = make_spawn_plan(slot, next, fds);
+StartOutcome Processes::start(Slot slot, Generation generation, const StartFds& fds) {
+  auto plan = make_spawn_plan(slot, generation, fds);
   if (!plan) {
     StartOutcome outcome;
-    outcome.generation = state_.bump(slot);
+    outcome.generation = burn(slot, generation);
     outcome.error = plan.error();
     outcome.error_number = EINVAL;
     outcome.program_at_fault = true;
     return outcome;
   }
-  return start_internal(slot, *plan);
+  return launch(slot, generation, *plan);
 }
 
 StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
+  return launch(slot, state_.claim(slot).generation + 1, plan);
+}
+
+// The generation is the core's: it has saved it before, so that no claim is ahead of it.
+StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan) {
   StartOutcome outcome;
-  outcome.generation = state_.bump(slot);
+  outcome.generation = state_.bump(slot, generation);
   ClaimTicket ticket = state_.ticket(slot, outcome.generation);
   plan.sibling = true;
   plan.claim = claim_slot;

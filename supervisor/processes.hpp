@@ -36,9 +36,11 @@ class Processes {
   Processes(const SystemConfig&, const Plan&, const BrainArguments&, KeeperClient&, StateRegion&,
             std::uint64_t system_id);
 
-  StartOutcome start(Slot, const StartFds&);
+  StartOutcome start(Slot, Generation, const StartFds&);
   // The same for a program of the supervisor's own, in an internal slot.
   StartOutcome start_internal(Slot, base::SpawnPlan&);
+  // A start that failed before it could be tried uses up its generation all the same.
+  Generation burn(Slot slot, Generation generation) { return state_.bump(slot, generation); }
 
   // A process that an earlier brain started; its exit has not been read.
   void adopt(Slot, Generation, std::int32_t pid);
@@ -58,6 +60,7 @@ class Processes {
   void sweep(Slot, Generation);
 
  private:
+  StartOutcome launch(Slot, Generation, base::SpawnPlan&);
   struct Living {
     Generation generation = 0;
     std::int32_t pid = 0;

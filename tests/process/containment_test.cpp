@@ -17,7 +17,8 @@ std::string with_bad_worker(const std::string& mode, const std::string& more = "
     "good": {"command": ["echo-worker"], "ready": {"type": "notify"}, "provides": ["echo"]},
     "bad": {"command": ["crash-worker"], "ready": {"type": "notify"},
             "restart": {"backoff": {"initial": "0ms"}, "limit": "none"}, "stop": {"timeout": "300ms"},
-            )" + more + R"("config": {"mode": ")" + mode + R"(", "after": "0ms", "code": 3}}}})";
+            )" +
+         more + R"("config": {"mode": ")" + mode + R"(", "after": "0ms", "code": 3}}}})";
 }
 
 struct Crash {
@@ -58,7 +59,8 @@ INSTANTIATE_TEST_SUITE_P(Containment, CrashModes,
 TEST(Containment, a_worker_out_of_memory_dies_of_its_own_limit) {
   RunningSystem system("bad", with_bad_worker("out_of_memory"));
   const auto status = system.await(
-      [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 1; }, "its death");
+      [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 1; },
+      "its death");
   EXPECT_NE(row(status, "bad.0")["last_exit"], nullptr);
 }
 
@@ -97,8 +99,8 @@ TEST(Containment, what_forked_twice_dies_with_its_worker) {
 }
 
 TEST(Containment, a_worker_that_floods_its_output_neither_blocks_nor_fills_the_disk) {
-  RunningSystem system("bad", with_bad_worker("flood_stdout",
-                                              R"("logs": {"max_size": "64KiB", "keep": 2}, )"));
+  RunningSystem system(
+      "bad", with_bad_worker("flood_stdout", R"("logs": {"max_size": "64KiB", "keep": 2}, )"));
   system.await_all_ready();
   const auto directory = system.directory().path("run/bad/logs");
   system.await([&](const auto&) { return std::filesystem::exists(directory + "/bad.0.log.2"); },
@@ -115,7 +117,8 @@ TEST(Containment, a_worker_that_floods_its_output_neither_blocks_nor_fills_the_d
 }
 
 TEST(Containment, a_worker_that_closes_all_its_descriptors_is_only_a_dead_worker) {
-  RunningSystem system("bad", with_bad_worker("close_fds", R"("watchdog": {"timeout": "500ms"}, )"));
+  RunningSystem system("bad",
+                       with_bad_worker("close_fds", R"("watchdog": {"timeout": "500ms"}, )"));
   system.await([](const auto& status) { return row(status, "good.0")["state"] == "ready"; },
                "the good one");
   const int good = system.worker("good.0")["pid"];

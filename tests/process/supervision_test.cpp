@@ -58,8 +58,9 @@ TEST(Supervision, the_brain_dies_and_no_worker_notices) {
   for (int round = 0; round < 20; ++round) {
     const int brain = system.brain_pid();
     system.kill_brain();
-    const auto after = system.await(
-        [&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; }, "a new brain");
+    const auto after =
+        system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
+                     "a new brain");
     EXPECT_EQ(pids(after), before) << "round " << round;
   }
   EXPECT_TRUE(all_ready(system.status()));
@@ -93,8 +94,9 @@ TEST(Supervision, a_brain_that_hangs_is_replaced) {
   const auto before = pids(system.status());
   const int brain = system.brain_pid();
   ASSERT_EQ(::kill(brain, SIGSTOP), 0);
-  const auto after = system.await(
-      [&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; }, "a new brain");
+  const auto after =
+      system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
+                   "a new brain");
   EXPECT_EQ(pids(after), before);
 }
 
@@ -138,9 +140,11 @@ TEST(Supervision, shutdown_leaves_neither_process_nor_socket) {
 TEST(Supervision, an_interrupt_is_graceful_and_a_second_one_is_not) {
   const std::string config = R"({"version": 1, "name": "stubborn", "workers": {
     "mule": {"command": ["crash-worker"], "ready": {"type": "notify"}, "stop": {"timeout": "1h"},
-             "config": {"mode": "ignore_sigterm"}}}})";
+             "config": {"mode": "ignore_sigterm", "after": "0ms"}}}})";
   RunningSystem system("stubborn", config);
-  system.await_all_ready();
+  system.await(
+      [](const auto& status) { return row(status, "mule.0")["status_text"] == "ignore_sigterm"; },
+      "the mule to be stubborn");
   ASSERT_TRUE(system.keeper().send_signal(SIGINT));
   system.await([](const auto& status) { return row(status, "mule.0")["state"] == "stopping"; },
                "the mule asked to stop");
@@ -171,7 +175,8 @@ TEST(Supervision, a_wrong_name_is_an_error_that_lists_the_workers) {
   const auto answer = system.try_request("stop", {{"name", "ehco"}});
   ASSERT_FALSE(answer);
   EXPECT_TRUE(answer.error().is(Errc::not_found));
-  EXPECT_NE(answer.error().context.find("echo, sleeper"), std::string::npos) << answer.error().context;
+  EXPECT_NE(answer.error().context.find("echo, sleeper"), std::string::npos)
+      << answer.error().context;
 }
 
 TEST(Supervision, events_are_numbered_without_a_hole_across_brains) {
@@ -194,28 +199,30 @@ TEST(Supervision, a_program_that_vanished_fails_once_with_one_message) {
   const auto program = place.write("program", "#!/bin/sh\nexec sleep 1000\n");
   ::chmod(program.c_str(), 0755);
   RunningSystem system("gone", R"({"version": 1, "name": "gone", )" + std::string(restart_at_once) +
-                                   R"(, "workers": {"it": {"command": [")" + program + R"("]}, "other": {"command": ["sleep", "1000"]}}})");
+                                   R"(, "workers": {"it": {"command": [")" + program +
+                                   R"("]}, "other": {"command": ["sleep", "1000"]}}})");
   system.await_all_ready();
   std::filesystem::remove(program);
   ::kill(system.worker("it.0")["pid"], SIGKILL);
   const auto status = system.await(
       [](const auto& now) { return row(now, "it.0")["state"] == "failed"; }, "it to fail");
   EXPECT_EQ(row(status, "it.0")["last_exit"]["kind"], "exec_failed");
-  EXPECT_EQ(system.events_of("it.0", "worker.starting").size(), 2U);
+  EXPECT_EQ(system.events_of("it.0", "worker.failed").size(), 1U);
   EXPECT_EQ(row(status, "other.0")["state"], "ready");
-  EXPECT_NE(system.output().find("No such file or directory"), std::string::npos) << system.output();
+  EXPECT_NE(system.output().find("No such file or directory"), std::string::npos)
+      << system.output();
 }
 
 TEST(Supervision, a_bad_interpreter_is_named) {
   TemporaryDirectory place;
   const auto program = place.write("program", "#!/no/such/interpreter\n");
   ::chmod(program.c_str(), 0755);
-  RunningSystem system("bad", R"({"version": 1, "name": "bad", "workers": {"it": {"command": [")" + program +
-                                  R"("]}, "other": {"command": ["sleep", "1000"]}}})");
+  RunningSystem system("bad", R"({"version": 1, "name": "bad", "workers": {"it": {"command": [")" +
+                                  program + R"("]}, "other": {"command": ["sleep", "1000"]}}})");
   const auto status = system.await(
       [](const auto& now) { return row(now, "it.0")["state"] == "failed"; }, "it to fail");
   EXPECT_EQ(row(status, "it.0")["last_exit"]["kind"], "exec_failed");
-  EXPECT_EQ(system.events_of("it.0", "worker.starting").size(), 1U);
+  EXPECT_EQ(system.events_of("it.0", "worker.failed").size(), 1U);
   EXPECT_NE(system.output().find("interpreter"), std::string::npos) << system.output();
 }
 

@@ -52,8 +52,8 @@ RunningSystem::RunningSystem(const std::string& name, const ConfigFile& file)
       keeper_(start()) {}
 
 base::ChildProcess RunningSystem::start() const {
-  base::UniqueFd output{::open(directory_->path("output").c_str(),
-                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  base::UniqueFd output{
+      ::open(directory_->path("output").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
   base::SpawnPlan plan;
   plan.executable = BULKHEAD_PROGRAM;
   plan.argv = {BULKHEAD_PROGRAM, "run", config_path_};
@@ -84,13 +84,15 @@ Connection& RunningSystem::connection() {
     if (made) {
       connection_.emplace(std::move(*made));
     } else if (deadline.expired() || keeper_.wait(Deadline::in(look_again))) {
-      throw std::runtime_error("connect: " + made.error().to_string() + "; it printed: " + output());
+      throw std::runtime_error("connect: " + made.error().to_string() +
+                               "; it printed: " + output());
     }
   }
   return *connection_;
 }
 
-Result<nlohmann::json> RunningSystem::try_request(const std::string& method, nlohmann::json params) {
+Result<nlohmann::json> RunningSystem::try_request(const std::string& method,
+                                                  nlohmann::json params) {
   return connection().request(method, std::move(params), Deadline::in(patience));
 }
 
@@ -100,7 +102,9 @@ nlohmann::json RunningSystem::request(const std::string& method, nlohmann::json 
   return std::move(*answer);
 }
 
-nlohmann::json RunningSystem::worker(const std::string& instance) { return row(status(), instance); }
+nlohmann::json RunningSystem::worker(const std::string& instance) {
+  return row(status(), instance);
+}
 
 nlohmann::json RunningSystem::link(const std::string& name) {
   for (const auto& link : status()["links"]) {
@@ -168,7 +172,8 @@ std::set<int> RunningSystem::processes() const {
 void RunningSystem::await_no_process() {
   const auto deadline = Deadline::in(patience);
   for (auto left = processes(); !left.empty(); left = processes()) {
-    if (deadline.expired()) throw std::runtime_error("process " + std::to_string(*left.begin()) + " is left over");
+    if (deadline.expired())
+      throw std::runtime_error("process " + std::to_string(*left.begin()) + " is left over");
     if (auto pidfd = base::open_pidfd(*left.begin())) {
       base::ChildProcess watched({*left.begin(), std::move(*pidfd)},
                                  base::ChildProcess::OnDestroy::detach);

@@ -33,7 +33,8 @@ class RunningSystem {
   RunningSystem(const RunningSystem&) = delete;
   RunningSystem& operator=(const RunningSystem&) = delete;
 
-  nlohmann::json request(const std::string& method, nlohmann::json params = nlohmann::json::object());
+  nlohmann::json request(const std::string& method,
+                         nlohmann::json params = nlohmann::json::object());
   Result<nlohmann::json> try_request(const std::string& method, nlohmann::json params);
   nlohmann::json status() { return request("status"); }
   nlohmann::json worker(const std::string& instance);
