@@ -6,11 +6,10 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "tests/support/config_text.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -18,33 +17,24 @@ namespace {
 using test::issues_in;
 using test::one_worker;
 
-// A directory of our own that is gone afterwards.
 class ConfigOnThisMachine : public testing::Test {
  protected:
-  ConfigOnThisMachine() {
-    std::string name = std::filesystem::temp_directory_path() / "bulkhead-config-XXXXXX";
-    directory_ = ::mkdtemp(name.data());
-  }
-  ~ConfigOnThisMachine() override { std::filesystem::remove_all(directory_); }
-
-  std::string make_file(const std::string& name, const std::string& text, ::mode_t mode = 0644) {
-    const auto path = directory_ / name;
-    std::ofstream(path) << text;
+  std::string make_program(const std::string& name, ::mode_t mode) {
+    const std::string path = directory_.write(name, "#!/bin/sh\n");
     ::chmod(path.c_str(), mode);
     return path;
   }
 
   ParsedConfig parse(const std::string& text, const std::string& program_directory = "") {
-    return parse_config(
-        text, directory_ / "config.json",
-        {program_directory.empty() ? directory_.string() : program_directory, true});
+    return parse_config(text, directory_.path("config.json"),
+                        {program_directory.empty() ? directory_.path() : program_directory, true});
   }
 
-  std::filesystem::path directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST_F(ConfigOnThisMachine, finds_a_bare_name_beside_bulkhead_before_path) {
-  const std::string ours = make_file("true", "#!/bin/sh\n", 0755);
+  const std::string ours = make_program("true", 0755);
   const auto config =
       parse(R"({"version": 1, "name": "t", "workers": {"a": {"command": ["true"]}}})");
   ASSERT_TRUE(std::holds_alternative<SystemConfig>(config)) << issues_in(config);
@@ -59,7 +49,7 @@ TEST_F(ConfigOnThisMachine, finds_a_bare_name_in_path) {
 }
 
 TEST_F(ConfigOnThisMachine, names_the_nearest_program_beside_bulkhead) {
-  make_file("echo-worker", "", 0755);
+  make_program("echo-worker", 0755);
   EXPECT_NE(
       issues_in(
           parse(R"({"version": 1, "name": "t", "workers": {"a": {"command": ["ehco-worker"]}}})"))
@@ -68,7 +58,7 @@ TEST_F(ConfigOnThisMachine, names_the_nearest_program_beside_bulkhead) {
 }
 
 TEST_F(ConfigOnThisMachine, names_the_file_that_is_not_executable) {
-  const std::string path = make_file("tool", "#!/bin/sh\n");
+  const std::string path = make_program("tool", 0644);
   for (const char* command : {"tool", "./tool"}) {
     const auto text = R"({"version": 1, "name": "t", "workers": {"a": {"command": [")" +
                       std::string(command) + R"("]}}})";
@@ -92,7 +82,7 @@ TEST_F(ConfigOnThisMachine, is_not_asked_by_a_lenient_reader) {
   const std::string text = one_worker(
       R"("working_dir": "gone", "user": "no-such-user", "env": {"A": "${env:BULKHEAD_TEST_UNSET}"})");
   EXPECT_NE(issues_in(parse(text)), "");
-  EXPECT_EQ(issues_in(parse_config(text, directory_ / "config.json", {"", false})), "");
+  EXPECT_EQ(issues_in(parse_config(text, directory_.path("config.json"), {"", false})), "");
 }
 
 // The following change this process for good, so they run in a child.
@@ -143,17 +133,17 @@ TEST_F(ConfigOnThisMachine, cannot_be_read_where_there_is_no_file_or_no_end) {
     return issues_in(load_config(path, {"", false}).parsed);
   };
   EXPECT_EQ(
-      lines(directory_ / "none.json"),
+      lines(directory_.path("none.json")),
       "config:1:1: /: cannot be read: No such file or directory (expected a config file there)\n");
   EXPECT_EQ(
-      lines(directory_),
+      lines(directory_.path()),
       "config:1:1: /: cannot be read: Is a directory (expected a config file, not a directory)\n");
   EXPECT_EQ(lines("/dev/zero"), "config:1:1: /: the file is too large (expected at most 16MiB)\n");
   EXPECT_EQ(lines("/dev/null"), "config:1:1: /: the file is empty (expected an object, {…})\n");
 }
 
 TEST_F(ConfigOnThisMachine, keeps_the_text_of_a_file_that_was_read) {
-  const std::string path = make_file("config.json", one_worker(""));
+  const std::string path = directory_.write("config.json", one_worker(""));
   const LoadedConfig loaded = load_config(path, {"", true});
   EXPECT_EQ(loaded.text, one_worker(""));
   EXPECT_EQ(issues_in(loaded.parsed), "");
