@@ -35,7 +35,11 @@ TEST_P(Waiting, try_send_refuses_when_full_and_loses_nothing) {
   const std::size_t sent = fill(a, Bytes(10'000, std::byte{7}));
   EXPECT_GT(sent, 0U);
   EXPECT_EQ(a.last_committed(), sent);
-  for (std::size_t i = 0; i < sent; ++i) EXPECT_EQ(receive_text(b).size(), 10'000U);
+  std::size_t more = 0;  // tcp probes a closed window from time to time, and may find it ajar
+  Result<void> refused;
+  while ((refused = a.try_send(Bytes(10'000, std::byte{8})))) ++more;
+  EXPECT_TRUE(refused.error().is(Errc::would_block)) << refused.error().to_string();
+  for (std::size_t i = 0; i < sent + more; ++i) EXPECT_EQ(receive_text(b).size(), 10'000U);
   EXPECT_EQ(receive_error(b, Deadline::now()), text_of_code(Errc::would_block));
   send_text(a, "goes on");
   EXPECT_EQ(receive_text(b), "goes on");
@@ -53,17 +57,19 @@ TEST_P(Waiting, send_times_out_when_full_and_sends_nothing) {
   auto [a, b] = make_pair(small_link());
   const Bytes filler(10'000, std::byte{7});
   const std::size_t sent = fill(a, filler);
+  std::size_t more = 0;  // see above
   for (const auto& deadline : {briefly(), Deadline::at({})}) {
-    const auto refused = a.send(as_bytes(std::string(9'999, 'x')), deadline);
-    ASSERT_FALSE(refused);
+    Result<void> refused;
+    while ((refused = a.send(as_bytes(std::string(9'999, 'x')), deadline))) ++more;
     EXPECT_TRUE(refused.error().is(Errc::timed_out)) << refused.error().to_string();
   }
-  EXPECT_EQ(a.last_committed(), sent);
+  EXPECT_EQ(a.last_committed(), sent + more);
   // The receiver makes room; what was refused never shows.
   for (std::size_t i = 0; i < sent; ++i) EXPECT_EQ(receive_text(b).size(), filler.size());
+  for (std::size_t i = 0; i < more; ++i) EXPECT_EQ(receive_text(b), std::string(9'999, 'x'));
   send_text(a, "the next");
   EXPECT_EQ(receive_text(b), "the next");
-  EXPECT_EQ(a.last_committed(), sent + 1);
+  EXPECT_EQ(a.last_committed(), sent + more + 1);
 }
 
 TEST_P(Waiting, a_blocked_send_goes_on_when_the_receiver_makes_room) {
@@ -102,8 +108,10 @@ TEST_P(Waiting, a_stop_wakes_a_sleeping_sender) {
   fill(sender, Bytes(10'000));
   StopFlag stop;
   std::thread stopper([&] { brain.stop(ipc::Side::from, stop); });
-  const auto sent = sender.send(Bytes(10'000), soon().unless(stop));
-  EXPECT_TRUE(!sent && sent.error().is(Errc::stopped));
+  Result<void> sent;  // tcp may take some more
+  while ((sent = sender.send(Bytes(10'000), soon().unless(stop)))) {
+  }
+  EXPECT_TRUE(sent.error().is(Errc::stopped)) << sent.error().to_string();
   stopper.join();
 }
 
