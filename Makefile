@@ -33,12 +33,12 @@ lint: ## the style checks, with the whole of clang-tidy
 
 asan: ## unit and conformance tests under address and undefined-behaviour sanitizers
 	@tools/install-deps --test
-	@tools/build asan all
+	@tools/build asan checked
 	ctest --test-dir build/asan --output-on-failure -L 'unit|conformance'
 
 tsan: ## unit and conformance tests under the thread sanitizer
 	@tools/install-deps --test
-	@tools/build tsan all
+	@tools/build tsan checked
 	ctest --test-dir build/tsan --output-on-failure -L 'unit|conformance'
 
 install: build ## install programs, libraries and headers under PREFIX
