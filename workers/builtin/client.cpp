@@ -1,4 +1,5 @@
 // The client: calls a service without pause, checks each answer against its own computation, and counts.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -106,10 +107,8 @@ Result<Plan> read_plan(Worker& self) {
   return plan;
 }
 
-void report(Worker& self, const CallCount& count) {
-  const auto text = count.summary();
-  self.status(text);
-  std::printf("%s%s%s\n", text.c_str(),
+void print(const CallCount& count) {
+  std::printf("%s%s%s\n", count.summary().c_str(),
               count.last_error.empty() ? "" : " last error: ", count.last_error.c_str());
   std::fflush(stdout);
 }
@@ -151,19 +150,24 @@ Result<void> run_client(Worker& self) {
 
   std::mt19937_64 random(self.generation() * 1000 + self.index());
   CallCount count;
-  auto report_at = Clock::now() + plan->report_every;
+  // The status is for people who watch, so it does not wait for a report.
+  const auto status_every = std::min<nanoseconds>(plan->report_every, std::chrono::seconds(1));
+  auto status_at = Clock::now(), report_at = status_at + plan->report_every;
   for (std::size_t turn = 0;; ++turn) {
     const auto& method = plan->methods[turn % plan->methods.size()];
     auto asked = ask(self, client, method, questions().at(method), random, plan->timeout, count);
     if (asked && plan->pause.count() > 0) asked = self.pause(plan->pause);
-    if (!asked || self.stopping()) {
-      report(self, count);
-      return asked ? asked : self.ended(asked.error());
+    const auto now = Clock::now();
+    const bool leaving = !asked || self.stopping();
+    if (leaving || now >= status_at) {
+      self.status(count.summary());
+      status_at = now + status_every;
     }
-    if (Clock::now() >= report_at) {
-      report(self, count);
-      report_at = Clock::now() + plan->report_every;
+    if (leaving || now >= report_at) {
+      print(count);
+      report_at = now + plan->report_every;
     }
+    if (leaving) return asked ? asked : self.ended(asked.error());
   }
 }
 

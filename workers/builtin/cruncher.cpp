@@ -14,13 +14,16 @@ namespace {
 
 std::vector<MessageBytes> do_job(const Job& job, std::size_t message_max, std::string& buffer) {
   WordCount count;
-  std::string failure;
-  if (const auto text = read_range(job.path, job.offset, job.length, buffer)) {
-    count.add(*text);
-  } else {
-    failure = text.error().code.message();
+  std::vector<Failure> failures;
+  for (std::uint32_t at = 0; at < job.pieces.size(); ++at) {
+    const auto& piece = job.pieces[at];
+    if (const auto text = read_range(piece.path, piece.offset, piece.length, buffer)) {
+      count.add(*text);
+    } else {
+      failures.push_back({at, text.error().code.value()});
+    }
   }
-  return encode_result(job.id, count, failure, message_max);
+  return encode_result(job.id, count, failures, message_max);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <system_error>
 
 #include "workers/builtin/deal_ledger.hpp"
 
@@ -73,7 +74,11 @@ class Dealer {
     if (result->id.round != round_ || !ledger_.take_part(number, result->part, result->parts))
       return;
     dealt_.count.merge(result->count);
-    if (!result->failure.empty()) dealt_.failed.push_back({jobs_[number].path, result->failure});
+    for (const auto& [piece, error_number] : result->failures) {
+      const auto& pieces = jobs_[number].pieces;
+      if (piece >= pieces.size()) continue;
+      dealt_.failed.push_back({pieces[piece].path, std::generic_category().message(error_number)});
+    }
   }
 
   void report() {

@@ -74,12 +74,19 @@ Error no_message(const char* what) {
 
 }  // namespace
 
+std::size_t encoded_bytes(const Piece& piece) {
+  return sizeof(std::uint32_t) + piece.path.size() + 2 * sizeof(std::uint64_t);
+}
+
 MessageBytes encode(const Job& job) {
   Writer out;
   begin(out, job_kind, job.id);
-  out.number(job.offset);
-  out.number(job.length);
-  out.text(job.path);
+  out.number(static_cast<std::uint32_t>(job.pieces.size()));
+  for (const auto& piece : job.pieces) {
+    out.text(piece.path);
+    out.number(piece.offset);
+    out.number(piece.length);
+  }
   return out.take();
 }
 
@@ -89,15 +96,20 @@ Result<Job> decode_job(std::span<const std::byte> bytes) {
   Job job;
   job.id.round = in.number<std::uint64_t>();
   job.id.number = in.number<std::uint32_t>();
-  job.offset = in.number<std::uint64_t>();
-  job.length = in.number<std::uint64_t>();
-  job.path = in.text();
-  if (!is_job || in.broken() || !in.at_end()) return no_message("job");
+  const auto pieces = in.number<std::uint32_t>();
+  while (!in.at_end()) {
+    auto& piece = job.pieces.emplace_back();
+    piece.path = in.text();
+    piece.offset = in.number<std::uint64_t>();
+    piece.length = in.number<std::uint64_t>();
+  }
+  if (!is_job || in.broken() || job.pieces.size() != pieces) return no_message("job");
   return job;
 }
 
 std::vector<MessageBytes> encode_result(const JobId& id, const WordCount& count,
-                                        const std::string& failure, std::size_t message_max) {
+                                        const std::vector<Failure>& failures,
+                                        std::size_t message_max) {
   BULKHEAD_ASSERT(message_max >= result_message_min);
   std::vector<std::pair<std::string_view, std::uint64_t>> names(count.identifiers.begin(),
                                                                 count.identifiers.end());
@@ -112,7 +124,11 @@ std::vector<MessageBytes> encode_result(const JobId& id, const WordCount& count,
     const bool first = messages.empty();
     out.number(static_cast<std::uint32_t>(messages.size()));
     out.number(std::uint32_t{0});  // how many parts there are: filled in below
-    out.text(std::string_view(failure).substr(0, first ? result_message_min / 4 : 0));
+    out.number(first ? static_cast<std::uint32_t>(failures.size()) : std::uint32_t{0});
+    for (std::size_t i = 0; first && i < failures.size(); ++i) {
+      out.number(failures[i].piece);
+      out.number(failures[i].error_number);
+    }
     for (const auto number : {count.bytes, count.lines, count.words}) {
       out.number(first ? number : std::uint64_t{0});
     }
@@ -138,7 +154,11 @@ Result<ResultPart> decode_result(std::span<const std::byte> bytes) {
   result.id.number = in.number<std::uint32_t>();
   result.part = in.number<std::uint32_t>();
   result.parts = in.number<std::uint32_t>();
-  result.failure = in.text();
+  for (auto left = in.number<std::uint32_t>(); left > 0 && !in.broken(); --left) {
+    auto& failure = result.failures.emplace_back();
+    failure.piece = in.number<std::uint32_t>();
+    failure.error_number = in.number<std::int32_t>();
+  }
   result.count.bytes = in.number<std::uint64_t>();
   result.count.lines = in.number<std::uint64_t>();
   result.count.words = in.number<std::uint64_t>();

@@ -1,5 +1,5 @@
-// What splitter and cruncher say to each other: a job is a range of a file, a result is what is in it,
-// in as many parts as messages need. Used by both. Must not know channels.
+// What splitter and cruncher say to each other: a job is some pieces of files, a result is what is in
+// them, in as many parts as messages need. Used by both. Must not know channels.
 #pragma once
 
 #include <bulkhead/error.hpp>
@@ -20,28 +20,43 @@ struct JobId {
   bool operator==(const JobId&) const = default;
 };
 
+struct Piece {
+  std::string path;
+  std::uint64_t offset = 0, length = 0;
+  bool operator==(const Piece&) const = default;
+};
+
 struct Job {
   JobId id;
-  std::uint64_t offset = 0, length = 0;
-  std::string path;
+  std::vector<Piece> pieces;
+};
+
+struct Failure {
+  std::uint32_t piece = 0;  // its position in the job
+  std::int32_t error_number = 0;
+  bool operator==(const Failure&) const = default;
 };
 
 struct ResultPart {
   JobId id;
   std::uint32_t part = 0, parts = 1;
-  std::string failure;  // why the file could not be read; "" when it could
-  WordCount count;      // bytes, lines and words in part 0 alone
+  std::vector<Failure> failures;  // pieces that could not be read; all in part 0
+  WordCount count;                // bytes, lines and words in part 0 alone
 };
 
 inline constexpr std::size_t result_message_min = 1024;
 using MessageBytes = std::vector<std::byte>;
 
 MessageBytes encode(const Job&);
+inline constexpr std::size_t job_bytes_empty = 20;  // an encoded job without pieces
+std::size_t encoded_bytes(const Piece&);            // by how much a piece makes it longer
 [[nodiscard]] Result<Job> decode_job(std::span<const std::byte>);
 
-// Cuts a result into messages of at most `message_max` bytes (result_message_min at least). The same
-// count makes the same parts, so parts from two incarnations of a cruncher may be mixed.
-std::vector<MessageBytes> encode_result(const JobId&, const WordCount&, const std::string& failure,
+// Cuts a result into messages of at most `message_max` bytes (result_message_min at least, and four
+// times the job's own message). The same count makes the same parts, so parts from two incarnations of
+// a cruncher may be mixed.
+std::vector<MessageBytes> encode_result(const JobId&, const WordCount&,
+                                        const std::vector<Failure>& failures,
                                         std::size_t message_max);
 [[nodiscard]] Result<ResultPart> decode_result(std::span<const std::byte>);
 

@@ -1,4 +1,5 @@
 // The sink: receives what a ticker sends and says what came, what came twice, and what is missing.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -9,10 +10,10 @@
 namespace bulkhead::workers {
 namespace {
 
-void report(Worker& self, const TickCount& count) {
-  const auto text = count.summary();
-  self.status(text);
-  std::printf("%s\n", text.c_str());
+constexpr std::chrono::seconds status_period{1};
+
+void print(const TickCount& count) {
+  std::printf("%s\n", count.summary().c_str());
   std::fflush(stdout);
 }
 
@@ -34,22 +35,28 @@ Result<void> run_sink(Worker& self) {
   if (!ticks) return ticks.error();
   self.ready();
 
+  // The status is for people who watch, so it does not wait for a report.
+  const auto status_every = std::min<std::chrono::nanoseconds>(report_every, status_period);
   TickCount count(ticks->resume_point());
+  auto look_at = Deadline::in(std::chrono::nanoseconds(0)).when();
   auto report_at = Deadline::in(report_every).when();
   for (;;) {
-    const auto message = ticks->receive(self.until_stop(report_at));
+    const auto message = ticks->receive(self.until_stop(look_at));
     if (message) {
       const auto gap = count.take(message->bytes(), message->epoch(), message->redelivered());
       if (gap) report_gap(*gap);
       if (count.delivered() % 256 != 0) continue;  // reading the clock costs more than a message
     } else if (!message.error().is(Errc::timed_out)) {
-      report(self, count);
+      self.status(count.summary());
+      print(count);
       return self.ended(message.error());
     }
-    if (Deadline::at(report_at).expired()) {
-      report(self, count);
-      report_at = Deadline::in(report_every).when();
-    }
+    if (!Deadline::at(look_at).expired()) continue;
+    look_at = Deadline::in(status_every).when();
+    self.status(count.summary());
+    if (!Deadline::at(report_at).expired()) continue;
+    report_at = Deadline::in(report_every).when();
+    print(count);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "ipc/endpoint.hpp"
 #include "workers/builtin/builtin.hpp"
 #include "workers/builtin/dealer.hpp"
 #include "workers/builtin/settings.hpp"
@@ -31,6 +32,15 @@ Result<Plan> read_plan(Worker& self) {
                   .finish();
   if (!read) return read.error();
   return plan;
+}
+
+// A result may need four times its job's message, and both must fit.
+JobLimits limits_of(const Plan& plan, const std::vector<Channel>& crunchers) {
+  std::size_t message_max = std::size_t{64} << 10;
+  for (const auto& channel : crunchers) {
+    message_max = std::min(message_max, channel.shared_endpoint()->spec().options.max_message);
+  }
+  return {plan.job_bytes, message_max / 4, message_max};
 }
 
 double seconds_since(Clock::time_point begin) {
@@ -91,7 +101,9 @@ Result<void> run_round(Worker& self, const Plan& plan, std::vector<Channel>& cru
                        std::uint64_t round) {
   // A round's number is never used twice, not even by the successor of a splitter that died.
   const auto id = std::uint64_t{self.generation()} << 32 | round;
-  auto found = survey(plan.directory, id, plan.job_bytes, [&] { return !self.stopping(); });
+  self.status("round=" + std::to_string(round) + " looking through " + plan.directory);
+  const auto limits = limits_of(plan, crunchers);
+  auto found = survey(plan.directory, id, limits, [&] { return !self.stopping(); });
   if (!found && found.error().is(Errc::cancelled)) return make_error(Errc::stopped, "surveying");
   if (!found) return found.error();
 

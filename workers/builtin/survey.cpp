@@ -26,22 +26,48 @@ Result<base::UniqueFd> open_file(const std::string& path) {
   return fd;
 }
 
-Result<void> cut_file(const std::string& path, std::uint64_t round, std::uint64_t job_bytes,
-                      std::string& buffer, std::vector<Job>& jobs) {
+// Fills jobs with pieces, one job after the other.
+class JobPacker {
+ public:
+  JobPacker(std::uint64_t round, const JobLimits& limits, std::vector<Job>& jobs)
+      : round_(round), limits_(limits), jobs_(jobs) {}
+
+  void add(Piece piece) {
+    const auto bytes = encoded_bytes(piece);
+    if (jobs_.empty() || text_ >= limits_.job_bytes || message_ + bytes > limits_.message_bytes) {
+      jobs_.push_back({{round_, static_cast<std::uint32_t>(jobs_.size())}, {}});
+      text_ = 0;
+      message_ = job_bytes_empty;
+    }
+    text_ += piece.length;
+    message_ += bytes;
+    jobs_.back().pieces.push_back(std::move(piece));
+  }
+
+ private:
+  const std::uint64_t round_;
+  const JobLimits limits_;
+  std::vector<Job>& jobs_;
+  std::uint64_t text_ = 0;
+  std::size_t message_ = 0;
+};
+
+Result<void> cut_file(const std::string& path, const JobLimits& limits, std::string& buffer,
+                      JobPacker& packer) {
+  if (job_bytes_empty + encoded_bytes({path, 0, 0}) > limits.message_max) {
+    return errno_error(ENAMETOOLONG, path);
+  }
   auto fd = open_file(path);
   if (!fd) return fd.error();
   buffer.resize(piece_bytes);
-  Cutter cutter(job_bytes);
+  Cutter cutter(limits.job_bytes);
   for (;;) {
     const auto got = ::read(fd->get(), buffer.data(), buffer.size());
     if (got < 0) return errno_error(errno, path);
     if (got == 0) break;
     cutter.feed(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
   }
-  for (const auto& range : cutter.finish()) {
-    jobs.push_back(
-        {{round, static_cast<std::uint32_t>(jobs.size())}, range.offset, range.length, path});
-  }
+  for (const auto& range : cutter.finish()) packer.add({path, range.offset, range.length});
   return {};
 }
 
@@ -94,7 +120,7 @@ std::vector<Cutter::Range> Cutter::finish() {
   return std::move(ranges_);
 }
 
-Result<Survey> survey(const std::string& directory, std::uint64_t round, std::uint64_t job_bytes,
+Result<Survey> survey(const std::string& directory, std::uint64_t round, const JobLimits& limits,
                       const std::function<bool()>& go_on) {
   std::error_code failed;
   if (!std::filesystem::is_directory(directory, failed)) {
@@ -106,10 +132,11 @@ Result<Survey> survey(const std::string& directory, std::uint64_t round, std::ui
   list(directory, found);
   std::sort(found.files.begin(), found.files.end());
   std::string buffer;
+  JobPacker packer(round, limits, found.jobs);
   std::vector<std::string> readable;
   for (auto& path : found.files) {
     if (!go_on()) return make_error(Errc::cancelled, "looking through " + directory);
-    if (auto cut = cut_file(path, round, job_bytes, buffer, found.jobs); !cut) {
+    if (auto cut = cut_file(path, limits, buffer, packer); !cut) {
       note(found, path, cut.error().code.message());
     } else {
       readable.push_back(std::move(path));

@@ -42,11 +42,17 @@ struct Survey {
   std::vector<Unreadable> unreadable;
 };
 
+struct JobLimits {
+  std::uint64_t job_bytes;    // of text; a job has a little more, for the sake of whole words
+  std::size_t message_bytes;  // what a job's message is kept below, by having fewer pieces
+  std::size_t message_max;    // what no message can exceed
+};
+
 // Reads every file once, which also brings it into the page cache, so that a comparison of two ways
 // to count compares the counting. `go_on` is asked before each file.
-// Errors: of the directory itself; cancelled when `go_on` says no.
+// Small files share a job. Errors: of the directory itself; cancelled when `go_on` says no.
 [[nodiscard]] Result<Survey> survey(const std::string& directory, std::uint64_t round,
-                                    std::uint64_t job_bytes, const std::function<bool()>& go_on);
+                                    const JobLimits& limits, const std::function<bool()>& go_on);
 
 // The bytes of a range of a file, fewer when it has become shorter. `buffer` is reused.
 [[nodiscard]] Result<std::string_view> read_range(const std::string& path, std::uint64_t offset,
