@@ -130,6 +130,7 @@ class TestBrain {
 
   // "spawn worker 3", "spawn leaver 0", "spawn orphan": prints the pid; a leaver's once it is dead.
   std::string start(const std::string& role, const std::string& where) {
+    state_.beat();
     base::SpawnPlan start = plan(role == "orphan" ? "leaver" : role);
     const Slot slot = where.empty() ? 0 : static_cast<Slot>(std::stoul(where));
     ClaimTicket ticket{};
@@ -140,10 +141,7 @@ class TestBrain {
     }
     auto spawned = base::spawn(start);
     if (!spawned) return spawned.error().to_string();
-    if (role != "worker") {
-      pollfd entry{spawned->pidfd.get(), POLLIN, 0};
-      if (::poll(&entry, 1, 20'000) != 1) return "watchdog";
-    }
+    if (role != "worker" && !wait_for(spawned->pidfd.get())) return "not to be waited for";
     return std::to_string(spawned->pid);
   }
 
