@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "ipc/framing.hpp"
@@ -42,10 +43,10 @@ class Garbage : public PairTest {
               static_cast<ssize_t>(bytes.size()));
   }
   static Bytes frame(ipc::FrameHeader header, std::string_view payload) {
-    Bytes bytes(sizeof header);
-    std::memcpy(bytes.data(), &header, sizeof header);
     const auto body = as_bytes(payload);
-    bytes.insert(bytes.end(), body.begin(), body.end());
+    Bytes bytes(sizeof header + body.size());
+    std::memcpy(bytes.data(), &header, sizeof header);
+    std::copy(body.begin(), body.end(), bytes.begin() + sizeof header);
     if (GetParam() != Transport::unix_socket) bytes.push_back(ipc::frame_committed);
     return bytes;
   }
