@@ -34,8 +34,8 @@ struct FdPair {
   UniqueFd first, second;
 };
 
-[[nodiscard]] Result<UniqueFd> duplicate(int fd);  // F_DUPFD_CLOEXEC
-[[nodiscard]] Result<FdPair> make_pipe();          // first reads, second writes
+[[nodiscard]] Result<UniqueFd> duplicate(int fd);        // F_DUPFD_CLOEXEC
+[[nodiscard]] Result<FdPair> make_pipe();                // first reads, second writes
 [[nodiscard]] Result<FdPair> make_socketpair(int type);  // AF_UNIX; SOCK_SEQPACKET or SOCK_STREAM
 [[nodiscard]] Result<UniqueFd> make_memfd(const char* name, bool sealable);
 [[nodiscard]] Result<UniqueFd> open_pidfd(int pid);

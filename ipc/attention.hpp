@@ -29,7 +29,9 @@ class Attention {
 
   // How long an endpoint may sleep before it calls service() unasked. Short only where nobody
   // changes the word when the peer dies.
-  virtual std::chrono::nanoseconds longest_sleep() const noexcept { return std::chrono::seconds(1); }
+  virtual std::chrono::nanoseconds longest_sleep() const noexcept {
+    return std::chrono::seconds(1);
+  }
 
   // The end is being closed in this process. True when that closes it for good; false when another
   // process, after a fork, still holds the same end. `used_here`: this process sent or received.

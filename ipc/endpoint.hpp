@@ -43,8 +43,8 @@ struct LinkUpdate {
   enum class Kind : std::uint8_t {
     peer_segment,  // fds[0]: the segment of the peer's incarnation `epoch`
     peer_died,     // incarnation `epoch` is dead for certain; drain what it committed
-    sockets,       // a fresh connection to incarnation `epoch`: fds[0], for a pipe also fds[1] (write end)
-    peer_closed,   // incarnation `epoch` let go of the link on purpose; or there will never be a peer
+    sockets,  // a fresh connection to incarnation `epoch`: fds[0], for a pipe also fds[1] (write end)
+    peer_closed,  // incarnation `epoch` let go of the link on purpose; or there will never be a peer
   };
   Kind kind;
   std::uint16_t epoch = 0;

@@ -113,8 +113,8 @@ struct LinkConfig {
 
 struct SystemConfig {
   std::string name;
-  std::string path;       // of the file, for messages
-  std::string directory;  // paths in the config are relative to this
+  std::string path;                   // of the file, for messages
+  std::string directory;              // paths in the config are relative to this
   std::vector<WorkerConfig> workers;  // in the file's order
   std::vector<LinkConfig> links;
   std::uint32_t max_parallel_starts = 0;  // 0: twice the number of CPUs

@@ -21,8 +21,9 @@ std::string_view to_string(Transport) noexcept;  // "shm", "unix", "tcp", "pipe"
 std::optional<Transport> parse_transport(std::string_view) noexcept;
 
 struct ChannelOptions {
-  std::size_t capacity = std::size_t{1} << 20;     // bytes per direction; shm: a power of two, 4 KiB at least
-  std::size_t max_message = std::size_t{64} << 10; // bytes; on shm at most (capacity - 64) / 2
+  std::size_t capacity = std::size_t{1}
+                         << 20;  // bytes per direction; shm: a power of two, 4 KiB at least
+  std::size_t max_message = std::size_t{64} << 10;  // bytes; on shm at most (capacity - 64) / 2
   WaitMode wait = WaitMode::adaptive;
 };
 
@@ -30,9 +31,9 @@ struct ChannelStats {
   std::uint64_t sent = 0, acknowledged = 0;  // our messages; acknowledged by the peer, where known
   std::uint64_t received = 0, redelivered = 0;
   std::uint64_t bytes_sent = 0, bytes_received = 0;
-  std::uint64_t sleeps = 0, wakes = 0;    // times we slept; times we had to wake the peer
-  std::uint64_t safety_net = 0;           // sleeps ended by the bounded-sleep net alone: a lost wake-up
-  std::uint64_t violations = 0;           // what the peer did against the protocol
+  std::uint64_t sleeps = 0, wakes = 0;  // times we slept; times we had to wake the peer
+  std::uint64_t safety_net = 0;  // sleeps ended by the bounded-sleep net alone: a lost wake-up
+  std::uint64_t violations = 0;  // what the peer did against the protocol
 };
 
 namespace ipc {
@@ -78,7 +79,8 @@ class Channel {
   // The index of the first message that this incarnation is going to be given.
   std::uint64_t resume_point() const noexcept;
   ChannelStats stats() const noexcept;
-  std::string_view peer() const noexcept;  // instance name of the other end, "" without a supervisor
+  std::string_view peer()
+      const noexcept;  // instance name of the other end, "" without a supervisor
 
   ipc::Endpoint& endpoint() noexcept { return *endpoint_; }
   const std::shared_ptr<ipc::Endpoint>& shared_endpoint() const noexcept { return endpoint_; }

@@ -10,10 +10,12 @@ namespace bulkhead {
 class StopFlag {
  public:
   bool raised() const noexcept {
-    return raised_.load(std::memory_order_acquire);  // sync stop.flag: acquire; pairs with raise(); shows what was stored before the request
+    // sync stop.flag: acquire; pairs with raise(); shows what was stored before the request
+    return raised_.load(std::memory_order_acquire);
   }
   void raise() noexcept {
-    raised_.store(true, std::memory_order_release);  // sync stop.flag: release; pairs with raised(); publishes what the stopper stored before
+    // sync stop.flag: release; pairs with raised(); publishes what the stopper stored before
+    raised_.store(true, std::memory_order_release);
   }
 
  private:

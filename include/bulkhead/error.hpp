@@ -25,8 +25,8 @@ enum class Errc {
   already_exists,
   invalid_argument,
   not_permitted,
-  unsupported,       // this kernel or this transport cannot do it
-  exec_failed,       // a program could not be started; the context says at which stage
+  unsupported,  // this kernel or this transport cannot do it
+  exec_failed,  // a program could not be started; the context says at which stage
   bad_config,
   no_system,         // no supervisor is running under that name
   remote_error,      // the service answered with an error of its own

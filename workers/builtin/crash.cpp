@@ -32,7 +32,7 @@ void nap() noexcept {
 }
 
 Result<void> segfault(Worker&, const Crash&) {
-  int* volatile nowhere = nullptr;
+  volatile int* volatile nowhere = nullptr;  // both: else the store may be moved elsewhere
   *nowhere = 1;
   return {};
 }
