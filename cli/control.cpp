@@ -1,6 +1,8 @@
 // `kill`, `stop`, `start`, `restart`, `shutdown`: the commands that change something.
+#include <poll.h>
 #include <strings.h>
 
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include <string_view>
 
 #include "base/clock.hpp"
+#include "base/fd.hpp"
 #include "cli/commands.hpp"
 #include "cli/system.hpp"
 #include "cli/terminal.hpp"
@@ -92,8 +95,15 @@ Outcome shutdown(const SystemChoice& choice) {
   auto system = reach(choice);
   if (!system) return complain(system.error());
   const std::string name = system->system().name;
+  const auto keeper = base::open_pidfd(system->system().keeper_pid);
   const auto answer = system->request("shutdown", json::object());
-  if (!answer) return complain(answer.error());
+  // Somebody else's shutdown may have been faster: what counts is that it is gone.
+  if (!answer && !answer.error().is(Errc::no_system)) return complain(answer.error());
+  // The brain answers while it still lives; the keeper is the last to go.
+  if (keeper) {
+    pollfd end{keeper->get(), POLLIN, 0};
+    while (::poll(&end, 1, -1) < 0 && errno == EINTR) continue;
+  }
   std::printf("%s is down\n", name.c_str());
   return Outcome::done;
 }

@@ -18,6 +18,9 @@ namespace {
 using nlohmann::json;
 using Format = EventsOptions::Format;
 
+// How often a quiet stream is interrupted to see whether somebody still reads our output.
+constexpr std::chrono::seconds look_for_readers{1};
+
 // False when nobody reads our output any more.
 bool print_line(std::string line) {
   line += '\n';
@@ -98,12 +101,17 @@ Result<void> print_past(Connection& system, std::uint64_t since, Printer& printe
 }
 
 // Until the system ends, SIGTERM, or nobody reads our output any more.
-Result<void> follow(Connection& system, std::uint64_t since, Printer& printer) {
-  auto followed = system.follow_events(
-      since, [&](const json& event) { return printer.print(event); },
-      Deadline::never().unless(stop_at_sigterm()));
-  if (followed || followed.error().is(Errc::no_system)) return {};
-  if (!followed.error().is(Errc::stopped)) return followed.error();
+Result<void> follow(Connection& system, std::uint64_t since, Printer& printer,
+                    const StopFlag& stop) {
+  for (;;) {
+    const auto followed = system.follow_events(
+        std::max(since, printer.next()), [&](const json& event) { return printer.print(event); },
+        Deadline::in(look_for_readers).unless(stop));
+    if (followed || followed.error().is(Errc::no_system)) return {};
+    if (followed.error().is(Errc::stopped)) break;
+    if (!followed.error().is(Errc::timed_out)) return followed.error();
+    if (!wait_while_read(-1, std::chrono::milliseconds(0))) return {};
+  }
   const auto rest = print_past(system, std::max(since, printer.next()), printer);
   if (!rest && !rest.error().is(Errc::no_system)) return rest.error();
   return {};
@@ -114,6 +122,8 @@ Result<void> follow(Connection& system, std::uint64_t since, Printer& printer) {
 Outcome events(const SystemChoice& choice, const EventsOptions& options) {
   // A viewer is in a process group of its own; on a terminal with `tostop` a write would stop it.
   if (options.format == Format::terminal) std::signal(SIGTTOU, SIG_IGN);
+  // A viewer may be asked to go before it has reached its system.
+  const StopFlag& stop = stop_at_sigterm();
   auto system = reach(choice);
   if (!system) return complain(system.error());
   const bool colours = colours_wanted(STDOUT_FILENO);
@@ -130,7 +140,7 @@ Outcome events(const SystemChoice& choice, const EventsOptions& options) {
   }
   const std::uint64_t since = options.since.value_or(1);
   const auto shown =
-      options.follow ? follow(*system, since, printer) : print_past(*system, since, printer);
+      options.follow ? follow(*system, since, printer, stop) : print_past(*system, since, printer);
   return shown ? Outcome::done : complain(shown.error());
 }
 

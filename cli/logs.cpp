@@ -1,9 +1,9 @@
 // `logs`: what workers wrote to stdout and stderr, as the logger keeps it in files.
-#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <set>
@@ -71,7 +71,7 @@ std::vector<Shown> shown_files(const nlohmann::json& files, bool colours) {
 
 // Watches the folders, since rotation puts a new file in the place of the one that we read.
 Result<base::UniqueFd> watch_folders(const nlohmann::json& files) {
-  base::UniqueFd watch{::inotify_init1(IN_CLOEXEC)};
+  base::UniqueFd watch{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   if (!watch.is_open()) return errno_error(errno, "watch the logs");
   std::set<std::string> folders;
   for (const auto& file : files) {
@@ -92,7 +92,8 @@ Result<void> follow(int watch, std::vector<Shown>& shown) {
     for (auto& file : shown) {
       if (!file.show_new()) return {};
     }
-    if (::read(watch, events.data(), events.size()) < 0 && errno != EINTR) {
+    if (!wait_while_read(watch, std::chrono::milliseconds(-1))) return {};
+    if (::read(watch, events.data(), events.size()) < 0 && errno != EINTR && errno != EAGAIN) {
       return errno_error(errno, "watch the logs");
     }
   }

@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
@@ -33,37 +35,40 @@ LaunchRequest launch_request(const SystemChoice& choice, const RunOptions& optio
   return request;
 }
 
-// Returns only when the system could not be started.
-Error become_keeper(const LaunchRequest& request) {
-  auto spec = supervisor::prepare_launch(request);
-  if (!spec) return spec.error();
-  return supervisor::exec_keeper(std::move(*spec));
-}
-
 std::string supervisor_log(const LaunchRequest& request) {
   return request.runtime_dir + "/" + request.name + "/supervisor.log";
 }
 
-// The child of --detach: a session of its own, and nothing of the terminal. Reports through
-// `started`, which exec closes, when it fails.
-[[noreturn]] void detached_child(const LaunchRequest& request, int log, int started) {
-  ::setsid();
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(log, STDOUT_FILENO);
-  ::dup2(log, STDERR_FILENO);
-  const Error error = become_keeper(request);
-  const std::string report = static_cast<char>(outcome_of(error)) + sentence_of(error);
-  const ssize_t told = ::write(started, report.data(), report.size());
-  ::_exit(told < 0 ? 1 : static_cast<int>(outcome_of(error)));
-}
-
-Result<base::UniqueFd> open_supervisor_log(const std::string& path) {
-  std::error_code error;
+Result<base::UniqueFd> open_log(const std::string& path) {
+  std::error_code error;  // open() tells of it
   fs::create_directories(fs::path(path).parent_path(), error);
   base::UniqueFd log{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
   if (!log.is_open()) return errno_error(errno, path);
   return log;
+}
+
+// A session of its own, and nothing of the terminal. Returns only when it failed.
+Error become_detached_keeper(const LaunchRequest& request) {
+  // First of all, since it makes the runtime directory, closed to others.
+  auto spec = supervisor::prepare_launch(request);
+  if (!spec) return spec.error();
+  const auto log = open_log(supervisor_log(request));
+  if (!log) return log.error();
+  const base::UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  ::setsid();
+  ::dup2(null.get(), STDIN_FILENO);
+  ::dup2(log->get(), STDOUT_FILENO);
+  ::dup2(log->get(), STDERR_FILENO);
+  return supervisor::exec_keeper(std::move(*spec));
+}
+
+// Tells a failure through `report_to`, which an exec closes.
+[[noreturn]] void detached_child(const LaunchRequest& request, int report_to) {
+  const Error error = become_detached_keeper(request);
+  const auto outcome = outcome_of(error);
+  const std::string report = static_cast<char>(outcome) + sentence_of(error);
+  (void)!::write(report_to, report.data(), report.size());  // the exit code says the most of it
+  ::_exit(static_cast<int>(outcome));
 }
 
 // What the child said before it gave up; "" when it became the keeper.
@@ -102,21 +107,17 @@ Outcome wait_until_settled(const std::string& control, const std::string& log) {
         (names.empty() ? "" : "; ") + worker.value("name", "") + ": " + worker.value("reason", "");
   }
   return complain(Outcome::failed,
-                  "not every worker is ready (the system goes on trying, "
-                  "`bulkhead shutdown` ends it): " +
-                      names);
+                  "not every worker is ready: " + names +
+                      " (see `bulkhead status`; `bulkhead shutdown` ends the system)");
 }
 
 Outcome run_detached(const LaunchRequest& request) {
-  const std::string log_path = supervisor_log(request);
-  auto log = open_supervisor_log(log_path);
-  if (!log) return complain(log.error());
   auto started = base::make_pipe();
   if (!started) return complain(started.error());
 
   const pid_t child = ::fork();
   if (child < 0) return complain(errno_error(errno, "start the supervisor"));
-  if (child == 0) detached_child(request, log->get(), started->second.get());
+  if (child == 0) detached_child(request, started->second.get());
   started->second.reset();
   const std::string report = read_report(started->first.get());
   if (!report.empty()) {
@@ -126,7 +127,7 @@ Outcome run_detached(const LaunchRequest& request) {
   const std::string control = request.control_path.empty()
                                   ? base::control_socket_path(request.runtime_dir, request.name)
                                   : request.control_path;
-  return wait_until_settled(fs::absolute(control).string(), log_path);
+  return wait_until_settled(fs::absolute(control).string(), supervisor_log(request));
 }
 
 }  // namespace
@@ -136,7 +137,9 @@ Outcome run(const SystemChoice& choice, const RunOptions& options) {
   if (const auto* outcome = std::get_if<Outcome>(&config)) return *outcome;
   const auto request = launch_request(choice, options, std::get<CheckedConfig>(std::move(config)));
   if (options.detach) return run_detached(request);
-  return complain(become_keeper(request));
+  auto spec = supervisor::prepare_launch(request);
+  if (!spec) return complain(spec.error());
+  return complain(supervisor::exec_keeper(std::move(*spec)));  // returns only when it failed
 }
 
 }  // namespace bulkhead::cli

@@ -1,5 +1,6 @@
 #include "cli/terminal.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 #include <bulkhead/error.hpp>
 
@@ -55,6 +56,12 @@ bool colours_wanted(int fd) {
 std::string painted(std::string_view text, Colour colour, bool colours) {
   if (!colours || colour == Colour::plain) return std::string(text);
   return escape_of(colour) + std::string(text) + "\033[0m";
+}
+
+bool wait_while_read(int fd, std::chrono::milliseconds patience) {
+  std::array<pollfd, 2> ends{pollfd{fd, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
+  ::poll(ends.data(), ends.size(), static_cast<int>(patience.count()));
+  return (ends[1].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0;
 }
 
 std::string span_text(std::chrono::nanoseconds span) {

@@ -17,6 +17,10 @@ enum class Colour { plain, red, green, yellow, dim, bold };
 bool colours_wanted(int fd);
 std::string painted(std::string_view text, Colour, bool colours);
 
+// Waits until `fd` can be read, or `patience` is over; false when nobody reads our stdout any more, which
+// a writer that has nothing to write would not notice.
+bool wait_while_read(int fd, std::chrono::milliseconds patience);
+
 // "870 ns", "115 us", "1.9 ms", "3.2 s", "4m 7s", "3h 2m", "12d 4h".
 std::string span_text(std::chrono::nanoseconds);
 // "812 B", "12.3 MiB".
