@@ -1,0 +1,74 @@
+// docs/guide-worker.md holds: what it quotes is in docs/examples, and those programs do what it says.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "tests/support/stage.hpp"
+
+namespace bulkhead::test {
+namespace {
+
+const std::filesystem::path docs = BULKHEAD_DOCS;
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+std::string example(const std::string& name) {
+  return (std::filesystem::canonical("/proc/self/exe").parent_path() / name).string();
+}
+
+TEST(WorkerGuide, quotes_only_code_that_is_compiled) {
+  std::string examples;
+  for (const auto& entry : std::filesystem::directory_iterator(docs / "examples")) {
+    examples += text_of(entry.path());
+  }
+  const auto guide = text_of(docs / "guide-worker.md");
+  const std::string fence = "```cpp\n";
+  int blocks = 0;
+  for (auto at = guide.find(fence); at != std::string::npos; at = guide.find(fence, at)) {
+    at += fence.size();
+    const auto block = guide.substr(at, guide.find("```", at) - at);
+    EXPECT_NE(examples.find(block), std::string::npos) << block;
+    ++blocks;
+  }
+  EXPECT_GE(blocks, 5);
+}
+
+TEST(WorkerGuide, has_two_examples_that_talk_over_a_link_and_survive_each_other) {
+  Stage stage;
+  stage.link("lines", Transport::shm, "asker.0", "shout.0");
+  stage.start({"shout.0", {example("shout_worker")}, ipc::Json::object(), {}, {}});
+  auto& asker = stage.start({"asker.0", {example("asker_worker")}, ipc::Json::object(), {}, {}});
+  ASSERT_TRUE(stage.until([&] { return asker.prints("LINE 1\nLINE 2\n"); }));
+  stage.kill("shout.0");
+  stage.restart("shout.0");
+  const auto before = asker.printed.size();
+  ASSERT_TRUE(stage.until([&] { return asker.printed.size() > before; }));
+  stage.kill("asker.0");
+  auto& successor = stage.restart("asker.0");
+  ASSERT_TRUE(stage.until([&] { return successor.prints("LINE"); }));
+  stage.stop("shout.0");
+  EXPECT_EQ(stage.end("shout.0"), base::ExitStatus(base::Exited{0}));
+}
+
+TEST(WorkerGuide, has_a_service_and_a_client_that_understand_each_other) {
+  Stage stage;
+  auto& server =
+      stage.start({"square.0", {example("square_worker")}, ipc::Json::object(), {"square"}, {}});
+  auto& client = stage.start({"client.0", {example("square_client")}, ipc::Json::object(), {}, {}});
+  ASSERT_TRUE(stage.until([&] { return client.prints("2 squared is 4\n"); }));
+  stage.kill("square.0");
+  stage.restart("square.0");
+  ASSERT_TRUE(stage.until([&] { return client.prints("3 squared is 9\n"); }));
+  stage.stop("client.0");
+  EXPECT_EQ(stage.end("client.0"), base::ExitStatus(base::Exited{0})) << client.printed;
+  EXPECT_EQ(server.printed, "");
+}
+
+}  // namespace
+}  // namespace bulkhead::test
