@@ -97,8 +97,9 @@ struct BecameReady {  // notify, port answered
   Slot slot;
   Generation generation;
 };
-// Confirmed death. A child that died of a failed exec is told as ExecFailed (or with that kind here,
-// errno in code), whatever its wait status.
+// Confirmed death. A child whose program could not be executed is told as ExecFailed, whatever its
+// wait status: it would fail again. Kind exec_failed here (errno in code) is a start that failed for
+// want of something that may come back, memory or descriptors, and counts as any failure.
 struct Exited {
   Slot slot;
   Generation generation;

@@ -34,6 +34,13 @@ bool Reconciler::is_news_of_start(Slot slot, Generation generation) const noexce
   return instance.status == starting && instance.pid == 0 && generation >= instance.generation;
 }
 
+// An end may be told before the start was.
+bool Reconciler::is_news_of_end(Slot slot, Generation generation) const noexcept {
+  const InstanceState& instance = at(slot);
+  if (instance.pid != 0) return instance.generation == generation;
+  return is_news_of_start(slot, generation);
+}
+
 void Reconciler::on(const Started& event) {
   if (is_news_of_start(event.slot, event.generation))
     adopt(event.slot, event.generation, event.pid);
@@ -54,7 +61,7 @@ void Reconciler::adopt(Slot slot, Generation generation, std::int32_t pid) {
 }
 
 void Reconciler::on(const ExecFailed& event) {
-  if (!is_news_of_start(event.slot, event.generation)) return;
+  if (!is_news_of_end(event.slot, event.generation)) return;
   at(event.slot).generation = event.generation;
   exec_failed(event.slot, event.error_number);
 }
@@ -78,15 +85,9 @@ void Reconciler::became_ready(Slot slot) {
 }
 
 void Reconciler::on(const Exited& event) {
-  InstanceState& instance = at(event.slot);
-  const bool unreported_start = is_news_of_start(event.slot, event.generation);
-  if (!unreported_start && (instance.pid == 0 || instance.generation != event.generation)) return;
-  instance.generation = event.generation;
-  if (event.kind == ExitKind::exec_failed) {
-    exec_failed(event.slot, event.code);
-  } else {
-    process_gone(event.slot, ExitCause{event.kind, event.code, now_});
-  }
+  if (!is_news_of_end(event.slot, event.generation)) return;
+  at(event.slot).generation = event.generation;
+  process_gone(event.slot, ExitCause{event.kind, event.code, now_});
 }
 
 void Reconciler::on(const WatchdogExpired& event) {

@@ -39,6 +39,7 @@ class Reconciler {
   // core_events.cpp
   void timer_fired(Slot);
   bool is_news_of_start(Slot, Generation) const noexcept;
+  bool is_news_of_end(Slot, Generation) const noexcept;
   void adopt(Slot, Generation, std::int32_t pid);
   void became_ready(Slot);
 

@@ -229,6 +229,15 @@ TEST(CoreFailure, does_not_loop_over_a_program_that_cannot_be_executed) {
   EXPECT_EQ(story.tell(WantUp{0}), lines("spawn echo.0 2"));
 }
 
+TEST(CoreFailure, tries_again_when_only_the_resources_for_a_start_were_wanting) {
+  CoreStory story({worker("echo")});
+  story.begin();
+  EXPECT_EQ(story.tell(Exited{0, 1, ExitKind::exec_failed, 11}),
+            lines("sweep echo.0", "spawn echo.0 2"));
+  EXPECT_EQ(story.tell(Exited{0, 2, ExitKind::exec_failed, 11}), lines("sweep echo.0"));
+  EXPECT_EQ(story.status(0), "backoff");
+}
+
 TEST(CoreFailure, does_not_count_deaths_while_what_it_needs_is_away) {
   WorkerConfig echo = worker("echo");
   echo.depends_on["store"] = DependsOn::ready;

@@ -262,7 +262,7 @@ std::uint64_t choose_seed() {
 
 TEST(CoreProperty, holds_its_rules_through_any_sequence_of_events) {
   const std::uint64_t first = choose_seed();
-  for (std::uint64_t seed = first; seed < first + 300; ++seed) {
+  for (std::uint64_t seed = first; seed < first + 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     live_through(seed);
     if (HasFailure()) return;

@@ -73,6 +73,15 @@ TEST(CoreResume, carries_out_an_intent_that_led_to_no_process) {
   EXPECT_EQ(story.resume({Living{}}), lines("sweep echo.0", "spawn echo.0 2"));
 }
 
+TEST(CoreResume, hears_that_an_adopted_process_never_became_the_program) {
+  CoreStory story({worker("echo"), worker("other")});
+  story.begin();
+  story.resume({Living{1, 44}, Living{1, 45}});
+  EXPECT_EQ(story.tell(ExecFailed{0, 1, 2}), lines());
+  EXPECT_EQ(story.status(0), "failed");
+  EXPECT_EQ(story.at(0).pid, 0);
+}
+
 TEST(CoreResume, says_again_what_may_not_have_gone_out) {
   CoreStory story = up();
   story.tell(WantDown{0});
