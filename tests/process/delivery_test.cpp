@@ -120,7 +120,7 @@ TEST_F(Demo, calls_are_answered_or_fail_and_never_answered_with_another_calls_an
   const std::string text = row(seen, "client.0")["status_text"];
   std::printf("client: %s\n", text.c_str());
   EXPECT_EQ(figure(text, "wrong"), 0) << text;
-  EXPECT_EQ(figure(text, "other"), 0) << text;
+  EXPECT_EQ(figure(text, "timed_out"), 0) << text;
 }
 
 TEST(Splitting, killing_crunchers_changes_nothing_in_the_result) {
