@@ -145,6 +145,19 @@ std::vector<pid_t> find_processes(const ProcessTree& tree) {
   return pids;
 }
 
+std::size_t kill_those_with(const std::string& entry, std::span<const pid_t> pids,
+                            Deadline deadline) {
+  std::vector<UniqueFd> victims;
+  for (const pid_t pid : pids) {
+    const auto row = read_row(pid);
+    if (!row || row->gone() || pid == ::getpid() || !carries(pid, entry)) continue;
+    auto pidfd = kill_row(*row);
+    if (pidfd.is_open()) victims.push_back(std::move(pidfd));
+  }
+  await_death(victims, deadline);
+  return victims.size();
+}
+
 Result<std::size_t> kill_tree(const ProcessTree& tree, Deadline deadline) {
   std::set<std::pair<pid_t, std::uint64_t>> killed;
   for (;;) {

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct ProcessTree {
 // Living ones only: a zombie is gone. Processes of other users are seen by group and root, but
 // their environment can be read by root alone.
 std::vector<pid_t> find_processes(const ProcessTree&);
+
+// Of these, those that have the entry "NAME=VALUE" in their environment; SIGKILLed and waited for, each
+// pinned as below. Returns how many. Cheap: looks at nobody else.
+std::size_t kill_those_with(const std::string& entry, std::span<const pid_t> pids, Deadline);
 
 // SIGKILLs until nothing is found any more, so that a fork in between is caught too. Each is pinned
 // by a pidfd and looked at again before the signal, so a reused number is never hit. Returns how

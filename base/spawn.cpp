@@ -106,6 +106,7 @@ SpawnScript make_script(const SpawnPlan& plan, Prepared& ready, const SpawnStack
     script.groups = plan.user->groups;
   }
   script.no_new_privs = plan.no_new_privs;
+  script.blocked_signals = plan.blocked_signals;
   script.sibling = plan.sibling;
   script.claim = plan.claim;
   script.claim_argument = plan.claim_argument;

@@ -47,7 +47,8 @@ struct SpawnPlan {
   std::optional<cpu_set_t> affinity;
   std::optional<Credentials> user;
   bool no_new_privs = false;
-  bool sibling = false;  // CLONE_PARENT
+  std::uint64_t blocked_signals = 0;  // signal_bit of each that waits until the program unblocks it
+  bool sibling = false;               // CLONE_PARENT
   ClaimHook claim = nullptr;
   void* claim_argument = nullptr;
   FailureSink failure_sink;
@@ -59,7 +60,7 @@ struct Spawned {
 };
 
 // Success: the program's first instruction is due, or the process was killed on the way there.
-// Dispositions are default, no signal is blocked, and only the named descriptors are open.
+// Dispositions are default, no signal but the named is blocked, and only the named descriptors are open.
 // Threads: any, but a death signal follows the calling thread, and with `sibling` the parent's.
 // Blocking: until the exec, about 0.1 ms. Ownership: the plan's descriptors are borrowed.
 // Errors: exec_failed with stage, reason and working directory in the context, and as `failure`.

@@ -131,8 +131,7 @@ bool bind_to_parent(const SpawnScript& script) noexcept {
 }
 
 void execute(const SpawnScript& script) noexcept {
-  const std::uint64_t none = 0;
-  (void)sys(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, signal_set_bytes);
+  (void)sys(SYS_rt_sigprocmask, SIG_SETMASK, &script.blocked_signals, nullptr, signal_set_bytes);
   if (script.executable_fd >= 0) {
     (void)sys(SYS_execveat, script.executable_fd, "", script.argv, script.env, AT_EMPTY_PATH);
   } else {

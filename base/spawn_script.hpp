@@ -52,6 +52,9 @@ struct FdMapping {
   int target;
 };
 
+// A signal as one bit of the kernel's set of 64.
+constexpr std::uint64_t signal_bit(int signal) noexcept { return std::uint64_t{1} << (signal - 1); }
+
 struct ResourceLimit {
   int resource;  // RLIMIT_…
   rlim_t soft, hard;
@@ -84,7 +87,8 @@ struct SpawnScript {
   gid_t gid = 0;
   std::span<const gid_t> groups;
   bool no_new_privs = false;
-  bool sibling = false;  // CLONE_PARENT: the child is our parent's child, not ours
+  std::uint64_t blocked_signals = 0;  // see signal_bit
+  bool sibling = false;               // CLONE_PARENT: the child is our parent's child, not ours
   ClaimHook claim = nullptr;
   void* claim_argument = nullptr;
   std::atomic<std::uint64_t>* failure_word = nullptr;  // see pack_failure

@@ -2,6 +2,7 @@
 // written back as "100ms".
 #include "base/units.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <limits>
@@ -122,9 +123,10 @@ Result<std::uint64_t> parse(std::string_view text, const Quantity& quantity) {
     unit_name.remove_prefix(1 + fraction.size());
   }
   const std::string number(text.substr(0, text.size() - unit_name.size()));
-  for (const Unit& unit : quantity.units) {
-    if (unit.name != unit_name) continue;
-    if (const auto value = scaled(whole, fraction, unit)) return *value;
+  const auto unit = std::find_if(quantity.units.begin(), quantity.units.end(),
+                                 [&](const Unit& known) { return known.name == unit_name; });
+  if (unit != quantity.units.end()) {
+    if (const auto value = scaled(whole, fraction, *unit)) return *value;
     return invalid(quoted + " is too large or too fine for a " + what + " (expected " +
                    std::string(quantity.range) + ")");
   }

@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <csignal>
 #include <functional>
 #include <iostream>
@@ -94,12 +95,25 @@ void add_control(CLI::App& app, Asked& asked) {
   });
 }
 
+std::string not_empty(const std::string& text) {
+  return text.empty() ? "needs a value that is not empty" : "";
+}
+
+// CLI11 would take -1 for the largest number there is.
+std::string whole_number(const std::string& text) {
+  constexpr std::size_t digits_max = 19;  // less than 2^64 whatever they are
+  const bool is_number = !text.empty() && text.size() <= digits_max &&
+                         text.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? "" : text + " is no number of an event (expected 1, 2, 3 and so on)";
+}
+
 void add_events(CLI::App& app, Asked& asked) {
   using Format = EventsOptions::Format;
   auto options = std::make_shared<EventsOptions>();
   auto* command = app.add_subcommand("events", "show what happened");
   command->add_flag("-f,--follow", options->follow, "and go on showing what happens");
-  command->add_option("--since", options->since, "from this sequence number on");
+  command->add_option("--since", options->since, "from this sequence number on")
+      ->check(CLI::Validator(whole_number, "NUMBER"));
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "one JSON object a line");
   auto format = std::make_shared<std::string>();
@@ -150,7 +164,13 @@ void add_bench(CLI::App& app, Asked& asked) {
     });
     return kind;
   };
-  add("latency", "how long a message takes to the other process and back", bench_latency);
+  auto* latency =
+      add("latency", "how long a message takes to the other process and back", bench_latency);
+  latency->add_option("--transport", options->transports, "shm, unix, tcp, pipe; all without it");
+  latency->add_option("--mode", options->modes, "spin, adaptive, block; all without it");
+  latency->add_option("--size", options->sizes, "bytes of a message; 8 to 1048576 without it")
+      ->check(CLI::Range(1, 1 << 20));
+  add("throughput", "how many messages a second a lane carries", bench_throughput);
   add("recovery", "how long a killed worker is away", bench_recovery)
       ->add_option("--kills", options->kills, "how often; 200 without it")
       ->check(CLI::Range(1, 100000));
@@ -165,15 +185,35 @@ void add_about(CLI::App& app, Asked& asked) {
   });
 }
 
-// The first word that is no option and no option's value: the command, if it is one.
-std::optional<std::string_view> command_word(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
+// The index of the first word from `from` on that is no option and no option's value: the command, if it
+// is one. argc when there is none.
+int command_word(int argc, char** argv, int from) {
+  for (int i = from; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--name" || word == "--control") {
       ++i;
     } else if (!word.starts_with('-')) {
-      return word;
+      return i;
     }
+  }
+  return argc;
+}
+
+// CLI11 would only say that a command is missing.
+std::optional<Outcome> refuse_unknown_option(int argc, char** argv, int command) {
+  static const std::vector<std::string_view> known{"--name", "--control", "--help"};
+  for (int i = 1; i < command && i < argc; ++i) {
+    const std::string_view word = argv[i];
+    const auto option = word.substr(0, word.find('='));
+    if (word == "-h" || std::find(known.begin(), known.end(), option) != known.end()) {
+      if (word == "--name" || word == "--control") ++i;
+      continue;
+    }
+    const auto near = base::nearest(option, known);
+    return complain(
+        Outcome::usage,
+        "there is no option \"" + std::string(word) + "\" (" +
+            (near ? "did you mean " + *near + "?" : "bulkhead --help shows those there are") + ")");
   }
   return std::nullopt;
 }
@@ -195,6 +235,22 @@ std::optional<Outcome> refuse_unknown_command(const CLI::App& app,
                   "there is no command \"" + std::string(*word) + "\" (" + remedy + ")");
 }
 
+// Words that CLI11 would explain badly.
+std::optional<Outcome> refuse_unknown_words(const CLI::App& app, int argc, char** argv) {
+  const int command = command_word(argc, argv, 1);
+  if (auto refused = refuse_unknown_option(argc, argv, command)) return refused;
+  if (command == argc) return std::nullopt;
+  if (auto refused = refuse_unknown_command(app, argv[command])) return refused;
+  const int kind = command_word(argc, argv, command + 1);
+  if (kind == argc) return std::nullopt;
+  const auto all = [](const CLI::App*) { return true; };
+  for (const auto* chosen : app.get_subcommands(all)) {
+    if (chosen->get_name() != argv[command] || chosen->get_subcommands(all).empty()) continue;
+    return refuse_unknown_command(*chosen, argv[kind]);
+  }
+  return std::nullopt;
+}
+
 Outcome refuse(const CLI::App& app, const CLI::ParseError& error) {
   std::string command = "bulkhead";
   for (const auto* chosen : app.get_subcommands()) command += " " + chosen->get_name();
@@ -207,11 +263,14 @@ Outcome refuse(const CLI::App& app, const CLI::ParseError& error) {
 int run_command_line(int argc, char** argv) {
   // A reader that goes away ends us through write errors, which we can tell apart.
   std::signal(SIGPIPE, SIG_IGN);
+  reserve_standard_streams();
 
   CLI::App app{"Supervised processes that talk at memory speed", "bulkhead"};
   Asked asked;
   auto* name = app.add_option("--name", asked.system.name, "the system to talk to, by its name");
+  name->check(CLI::Validator(not_empty, "NAME"));
   app.add_option("--control", asked.system.control, "the system to talk to, by its control socket")
+      ->check(CLI::Validator(not_empty, "PATH"))
       ->excludes(name);
   app.require_subcommand(1);
   app.get_formatter()->column_width(32);
@@ -225,17 +284,18 @@ int run_command_line(int argc, char** argv) {
   add_bench(app, asked);
   add_about(app, asked);
 
-  if (const auto refused = refuse_unknown_command(app, command_word(argc, argv))) {
+  if (const auto refused = refuse_unknown_words(app, argc, argv)) {
     return static_cast<int>(*refused);
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app.exit(help, std::cout, std::cerr);
+    (void)app.exit(help, std::cout, std::cerr);
+    return static_cast<int>(finish_output(Outcome::done));
   } catch (const CLI::ParseError& error) {
     return static_cast<int>(refuse(app, error));
   }
-  return static_cast<int>(asked.action());
+  return static_cast<int>(finish_output(asked.action()));
 }
 
 }  // namespace bulkhead::cli

@@ -79,8 +79,12 @@ struct BenchOptions {
   std::string json_path;  // "" = none
   bool quick = false;
   std::optional<int> kills;  // of bench recovery
+  // Of bench latency; empty: all.
+  std::vector<std::string> transports, modes;
+  std::vector<std::size_t> sizes;
 };
 Outcome bench_latency(const BenchOptions&);
+Outcome bench_throughput(const BenchOptions&);
 Outcome bench_recovery(const BenchOptions&);
 
 // doctor.cpp, version.cpp

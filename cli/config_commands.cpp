@@ -7,17 +7,17 @@
 #include <string>
 #include <variant>
 
-#include "base/fd.hpp"
 #include "cli/commands.hpp"
 #include "cli/system.hpp"
+#include "supervisor/config_file.hpp"
 
 namespace bulkhead::cli {
 
 std::variant<CheckedConfig, Outcome> read_config(const std::string& path) {
-  auto text = base::read_file(path);
+  auto text = supervisor::read_config_text(path);
   if (!text) {
     // Not "not permitted": exit code 78 also covers a config that cannot be read.
-    return complain(Outcome::bad_config, text.error().to_string());
+    return complain(Outcome::bad_config, path + ": " + text.error().context);
   }
   auto parsed = supervisor::parse_config(*text, path, {program_directory(), true});
   if (auto* issues = std::get_if<std::vector<supervisor::ConfigIssue>>(&parsed)) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/urgency.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 
@@ -132,6 +133,16 @@ Finding cgroups() {
   return {Verdict::reduced, "cgroups", std::string("none that we may write to") + remedy};
 }
 
+Finding urgency() {
+  if (base::may_become_urgent()) {
+    return {Verdict::good, "priority", "the supervisor runs before busy workers (SCHED_RR)"};
+  }
+  return {Verdict::reduced, "priority",
+          "no real-time priority for the supervisor: where workers keep all processors busy, "
+          "recovery waits its "
+          "turn (CAP_SYS_NICE, or `ulimit -r 1`)"};
+}
+
 Finding descriptors() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -173,9 +184,9 @@ Finding containment() {
 }  // namespace
 
 Outcome doctor() {
-  const std::vector<Finding> findings{kernel(),      pidfd(),       futex_waitv(),  membarrier(),
-                                      sealing(),     close_range(), landlock(),     cgroups(),
-                                      descriptors(), processes(),   ptrace_scope(), containment()};
+  const std::vector<Finding> findings{
+      kernel(),  pidfd(),   futex_waitv(), membarrier(), sealing(),      close_range(), landlock(),
+      cgroups(), urgency(), descriptors(), processes(),  ptrace_scope(), containment()};
   Table table({{"", Table::Align::left}, {"what"}, {"found"}});
   bool can_run = true;
   for (const auto& finding : findings) {

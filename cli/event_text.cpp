@@ -55,9 +55,10 @@ std::string exit_text(const json& exit) {
 }
 
 std::string EventText::line(const json& event) {
-  const std::string name = string(event, "name");
+  const std::string name = printable(string(event, "name"));
   expect_name(name);
-  const auto [text, colour] = words_for(event);
+  const auto [words, colour] = words_for(event);
+  const std::string text = printable(words);
   return painted(wall_clock(number(event, "t_ns") + offset_ns_), Colour::dim, colours_) + "  " +
          name + std::string(width_ - name.size(), ' ') + "  " + painted(text, colour, colours_);
 }
@@ -83,6 +84,11 @@ EventText::Words EventText::words_for(const json& event) {
     return {"failed" + (cause.empty() ? "" : " after " + cause) + because(event), Colour::red};
   }
   if (type == "worker.quarantined") return {"quarantined" + because(event), Colour::red};
+  if (type == "task.quarantined") {
+    return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
+                " given up after " + std::to_string(number(event, "attempts")) + " attempts",
+            Colour::red};
+  }
   if (type == "brain.recovered") {
     return {"supervisor recovered, " + pid_text(event) + ", in " +
                 span_text(std::chrono::microseconds(number(event, "took_us"))),

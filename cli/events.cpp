@@ -79,10 +79,14 @@ class Printer {
   std::uint64_t next_ = 0;
 };
 
-// Raised by SIGTERM from now on.
+// Raised by SIGTERM from now on, and by one that came earlier: a viewer is started with it blocked.
 const StopFlag& stop_at_sigterm() {
   static StopFlag flag;
   std::signal(SIGTERM, [](int) { flag.raise(); });
+  sigset_t terminate;
+  sigemptyset(&terminate);
+  sigaddset(&terminate, SIGTERM);
+  ::sigprocmask(SIG_UNBLOCK, &terminate, nullptr);
   return flag;
 }
 
@@ -134,7 +138,9 @@ Outcome events(const SystemChoice& choice, const EventsOptions& options) {
     for (const auto& worker : (*status)["workers"]) {
       printer.text().expect_name(worker.value("name", ""));
     }
-    if (options.format == Format::terminal && !print_hints(*system, *status, colours)) {
+    // A viewer that is told where to begin comes after one that was killed.
+    const bool is_first = options.format == Format::terminal && !options.since;
+    if (is_first && !print_hints(*system, *status, colours)) {
       return Outcome::failed;
     }
   }

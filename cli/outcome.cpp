@@ -1,7 +1,12 @@
 #include "cli/outcome.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 namespace bulkhead::cli {
@@ -20,7 +25,10 @@ Outcome outcome_of(const Error& error) noexcept {
 
 Outcome complain(Outcome outcome, std::string_view sentence) {
   std::string line = "bulkhead: ";
-  for (const char c : sentence) line += c == '\n' || c == '\r' ? ' ' : c;
+  for (const char c : sentence) {
+    const bool is_control = static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+    line += is_control ? ' ' : c;
+  }
   line += '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);
   return outcome;
@@ -34,5 +42,28 @@ std::string sentence_of(const Error& error) {
 }
 
 Outcome complain(const Error& error) { return complain(outcome_of(error), sentence_of(error)); }
+
+void reserve_standard_streams() noexcept {
+  for (int fd = 0; fd < 3; ++fd) {
+    // Writing to a stream that is open for reading fails as writing to a closed one does.
+    if (::fcntl(fd, F_GETFD) < 0) (void)!::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  }
+}
+
+Outcome finish_output(Outcome outcome) {
+  const bool failed_before = std::ferror(stdout) != 0;
+  int failure = failed_before ? errno : 0;
+  if (std::fflush(stdout) != 0) {
+    failure = errno;
+  } else if (!failed_before) {
+    return outcome;
+  }
+  pollfd reader{STDOUT_FILENO, 0, 0};
+  ::poll(&reader, 1, 0);
+  if (failure == EPIPE || (reader.revents & (POLLERR | POLLHUP)) != 0) return outcome;
+  const std::string reason = failure == 0 ? "a write failed" : std::strerror(failure);
+  complain(Outcome::failed, "cannot write to standard output: " + reason);
+  return outcome == Outcome::done ? Outcome::failed : outcome;
+}
 
 }  // namespace bulkhead::cli

@@ -24,4 +24,12 @@ std::string sentence_of(const Error&);
 Outcome complain(Outcome, std::string_view sentence);
 Outcome complain(const Error&);
 
+// First act of main: a closed stdin, stdout or stderr would give its number to the next descriptor that we
+// open, and what we print would go there. Not inherited by what we exec.
+void reserve_standard_streams() noexcept;
+
+// Last act of main: writes out what was printed. A reader that went away is no failure (`| head -1`);
+// anything else that cannot be written is one, and said so.
+Outcome finish_output(Outcome);
+
 }  // namespace bulkhead::cli

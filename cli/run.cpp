@@ -53,7 +53,10 @@ Error become_detached_keeper(const LaunchRequest& request) {
   auto spec = supervisor::prepare_launch(request);
   if (!spec) return spec.error();
   const auto log = open_log(supervisor_log(request));
-  if (!log) return log.error();
+  if (!log) {
+    supervisor::withdraw(*spec);
+    return log.error();
+  }
   const base::UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   ::setsid();
   ::dup2(null.get(), STDIN_FILENO);
@@ -106,9 +109,12 @@ Outcome wait_until_settled(const std::string& control, const std::string& log) {
     names +=
         (names.empty() ? "" : "; ") + worker.value("name", "") + ": " + worker.value("reason", "");
   }
-  return complain(Outcome::failed,
-                  "not every worker is ready: " + names +
-                      " (see `bulkhead status`; `bulkhead shutdown` ends the system)");
+  return complain(
+      Outcome::failed,
+      "not every worker is ready: " + names +
+          " (while the system runs, `bulkhead status` shows more and `bulkhead shutdown` "
+          "ends it; when it is over, " +
+          log + " says why)");
 }
 
 Outcome run_detached(const LaunchRequest& request) {

@@ -102,6 +102,7 @@ std::string links_table(const json& links, bool colours) {
                {"ACKNOWLEDGED", Align::right},
                {"REDELIVERED", Align::right},
                {"DROPPED", Align::right},
+               {"QUARANTINED", Align::right},
                {"DEPTH", Align::right}});
   for (const auto& link : links) {
     table.add({{text(link, "name")},
@@ -113,13 +114,14 @@ std::string links_table(const json& links, bool colours) {
                {text(link, "acknowledged")},
                {text(link, "redelivered")},
                {text(link, "dropped")},
+               {text(link, "quarantined")},
                {text(link, "depth")}});
   }
   return table.empty() ? "" : "\n" + table.render(colours);
 }
 
 std::string headline(const json& supervisor, bool colours) {
-  return painted(text(supervisor, "name"), Colour::bold, colours) + ", up " +
+  return painted(printable(text(supervisor, "name")), Colour::bold, colours) + ", up " +
          seconds(supervisor, "uptime_s") + ", keeper " + text(supervisor, "keeper_pid") +
          ", brain " + text(supervisor, "brain_pid") + " (generation " +
          text(supervisor, "brain_generation") + ")\n\n";
@@ -156,7 +158,7 @@ Outcome status(const SystemChoice& choice, const StatusOptions& options) {
     if (options.watch && !options.json && ::isatty(STDOUT_FILENO) == 1) {
       text.insert(0, "\033[H\033[2J");  // home, clear
     }
-    if (!write_out(text)) return complain(Outcome::failed, "stdout cannot be written to");
+    if (!write_out(text)) return Outcome::done;  // main says so
     if (!options.watch) return Outcome::done;
     ::poll(nullptr, 0, 1000);
   }

@@ -64,6 +64,28 @@ bool wait_while_read(int fd, std::chrono::milliseconds patience) {
   return (ends[1].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0;
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  const auto escape = [&](unsigned char code) {
+    std::array<char, 8> shown{};
+    std::snprintf(shown.data(), shown.size(), "\\x%02x", code);
+    out += shown.data();
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+    if (byte < 0x20 || byte == 0x7f) {
+      escape(byte);
+    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+      escape(static_cast<unsigned char>(next));  // U+0080 to U+009F: some terminals obey them, too
+      ++i;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 std::string span_text(std::chrono::nanoseconds span) {
   const auto ns = span.count();
   const auto value = static_cast<double>(ns);
@@ -96,6 +118,7 @@ std::string signal_text(int signal) {
 
 void Table::add(std::vector<Cell> row) {
   BULKHEAD_ASSERT(row.size() == columns_.size());
+  for (auto& cell : row) cell.text = printable(cell.text);
   rows_.push_back(std::move(row));
 }
 

@@ -21,6 +21,9 @@ std::string painted(std::string_view text, Colour, bool colours);
 // a writer that has nothing to write would not notice.
 bool wait_while_read(int fd, std::chrono::milliseconds patience);
 
+// On one line and without effect on a terminal, whoever wrote the text: \n, \e and their like as \x0a, \x1b.
+std::string printable(std::string_view text);
+
 // "870 ns", "115 us", "1.9 ms", "3.2 s", "4m 7s", "3h 2m", "12d 4h".
 std::string span_text(std::chrono::nanoseconds);
 // "812 B", "12.3 MiB".
@@ -28,7 +31,7 @@ std::string bytes_text(std::uint64_t);
 // "SIGKILL"; "signal 64" for one without a name.
 std::string signal_text(int signal);
 
-// Columns as wide as their widest cell, two spaces apart; the last one is not padded.
+// Columns of printable text, as wide as their widest cell, two spaces apart; the last one is not padded.
 class Table {
  public:
   enum class Align { left, right };

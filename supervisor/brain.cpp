@@ -38,6 +38,11 @@ std::vector<std::string> viewer_command(const SystemArguments& system) {
           system.log_format == LogFormat::json ? "json" : "terminal"};
 }
 
+// What a viewer before it has shown is on the terminal already.
+std::vector<std::string> viewer_goes_on(const StateRegion& state) {
+  return {"--since", std::to_string(state.next_event())};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
@@ -74,7 +79,7 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
       keeper_(std::move(keeper)),
       state_(std::move(state)),
       record_(record),
-      journal_(plan_, state_),
+      journal_(config_, plan_, state_),
       processes_(config_, plan_, arguments_, keeper_, state_, record.system_id),
       logs_(config_, plan_, arguments_, keeper_),
       desk_(io_, config_, plan_, keeper_,
@@ -82,10 +87,8 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
              [this](Slot slot, Generation generation) {
                supervision_.apply(BecameReady{slot, generation});
              },
-             [this](Slot slot, const Error& error) {
-               std::fprintf(stderr, "bulkhead: %s: %s\n", plan_.instances[slot].name.c_str(),
-                            error.to_string().c_str());
-             }}),
+             [this](Slot slot, const Error& error) { violated(slot, error); },
+             [this](const auto& where, const auto& task) { quarantined(where, task); }}),
       introducer_(config_, plan_, keeper_, make_post()),
       supervision_(plan_, state_, record, make_shell()),
       sessions_(
@@ -98,6 +101,7 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
           [this](Slot slot) {
             return supervision_.instance(slot).status == InstanceStatus::ready;
           }),
+      violations_(plan_.instances.size()),
       probes_(io_,
               [this](Slot slot, Generation generation) {
                 supervision_.apply(BecameReady{slot, generation});
@@ -106,16 +110,22 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
               {"logger",
                logger_slot,
                {arguments_.system.program_directory + "/bulkhead-logger"},
+               nullptr,
                true,
                false,
                [this](ControlPort& port) { logs_.introduce(port); },
                [this](const ipc::Packet& packet) { logger_said(packet); }}),
-      viewer_(io_, processes_, keeper_, state_,
-              {"viewer", viewer_slot, viewer_command(arguments_.system), false, true, nullptr,
-               nullptr}),
+      viewer_(
+          io_, processes_, keeper_, state_,
+          {"viewer", viewer_slot, viewer_command(arguments_.system),
+           [this] { return viewer_goes_on(state_); }, false, true, nullptr, nullptr,
+           base::signal_bit(SIGTERM)}),  // until it can hear that: it still has the last to show
       server_(io_, base::UniqueFd{arguments_.listener},
               {{}, arguments_.system.name, ::getpid(), keeper_.keeper_pid()},
-              {[this](const ClientRequest& request) { api_.request(request); },
+              {[this](const ClientRequest& request) {
+                 api_.request(request);
+                 if (finished_) leave_when_done();
+               },
                [this](ClientId client) { api_.gone(client); }}),
       api_(
           {server_,
@@ -287,18 +297,6 @@ void Brain::spawn(Slot slot, Generation generation) {
   }
 }
 
-void Brain::announce(const Announce& what) {
-  static constexpr EventType types[] = {EventType::worker_starting, EventType::worker_ready,
-                                        EventType::worker_exited,   EventType::worker_backoff,
-                                        EventType::worker_stopping, EventType::worker_stopped,
-                                        EventType::worker_failed,   EventType::worker_quarantined};
-  const auto type = types[static_cast<std::size_t>(what.type)];
-  const TimeNs now = base::monotonic_ns();
-  std::string text;
-  if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
-  api_.happened(journal_.worker(type, what, text, now));
-}
-
 void Brain::changed() {
   sessions_.retry(base::monotonic_ns());
   api_.changed();
@@ -341,6 +339,9 @@ void Brain::await_pulse() {
 void Brain::finished(int exit_code) {
   if (std::exchange(finished_, true)) return;
   exit_code_ = exit_code;
+  const auto failed = name_failed(plan_, supervision_, base::monotonic_ns());
+  if (exit_code != 0 && !failed.empty())
+    std::fprintf(stderr, "bulkhead: failed: %s\n", failed.c_str());
   api_.finished();
   viewer_.retire(SIGTERM);
   if (auto* port = logger_.port()) {
@@ -362,8 +363,12 @@ void Brain::logger_said(const ipc::Packet& packet) {
   leave_when_done();
 }
 
+// Who started a system in the background asks how that went, and its workers may be faster than the
+// question.
 void Brain::leave_when_done() {
-  if ((flushed_ || !logger_.alive()) && !viewer_.alive()) io_.stop();
+  const bool is_awaited =
+      arguments_.system.detached && stop_requests_seen_ == 0 && !api_.start_is_over();
+  if ((flushed_ || !logger_.alive()) && !viewer_.alive() && !is_awaited) io_.stop();
 }
 
 }  // namespace bulkhead::supervisor

@@ -37,6 +37,8 @@ class Brain {
   void on_internal_exit(Slot);
   void spawn(Slot, Generation);
   void announce(const Announce&);
+  void violated(Slot, const Error&);
+  void quarantined(const Introducer::Quarantined&, const ipc::TaskQuarantined&);
   void changed();
   void arm_timer();
   void on_timer();
@@ -44,6 +46,11 @@ class Brain {
   void finished(int exit_code);
   void logger_said(const ipc::Packet&);
   void leave_when_done();
+
+  struct Violations {
+    TimeNs quiet_until = 0;
+    std::uint64_t unsaid = 0;
+  };
 
   // In the order in which they come to life; each uses only those above it.
   BrainArguments arguments_;
@@ -60,6 +67,7 @@ class Brain {
   Introducer introducer_;
   Supervision supervision_;
   Sessions sessions_;
+  std::vector<Violations> violations_;  // by slot
   PortProbes probes_;
   InternalWorker logger_, viewer_;
   std::vector<InternalWorker*> internals_;

@@ -2,11 +2,13 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/urgency.hpp"
 #include "supervisor/brain.hpp"
 
 int main(int argc, char** argv) {
   using namespace bulkhead::supervisor;
   std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for a valid signal
+  bulkhead::base::keep_urgency_from_children();  // the keeper's, which we inherited
   const auto arguments = parse_brain_arguments(argc, argv);
   if (!arguments) {
     std::fprintf(stderr, "bulkhead: %s\n", arguments.error().to_string().c_str());

@@ -52,10 +52,15 @@ Result<void> ControlApi::dispatch(const ClientRequest& request) {
   if (request.method == method::logs) return log_files(request);
   if (request.method == method::service_connect) return connect_service(request);
   if (request.method == method::wait_settled) {
-    wait(request, [this] { return settled(); });
+    wait(request, [this] {
+      auto outcome = settled();
+      start_is_over_ = start_is_over_ || outcome.has_value();
+      return outcome;
+    });
     return {};
   }
   if (request.method == method::shutdown) {
+    start_is_over_ = true;
     shutdown_waiters_.emplace_back(request.client, request.id);
     parts_.supervision.apply(Shutdown{false});
     return {};

@@ -37,6 +37,8 @@ class ControlApi {
   void happened(const EventRecord&);  // to the followers
   void changed();                     // some state changed: looks at the waiting requests again
   void finished();                    // the system is down: answers those who wait for that
+  // Somebody has been told how the start went, or wants the system to end.
+  bool start_is_over() const noexcept { return start_is_over_; }
 
  private:
   using Outcome = std::optional<Result<ipc::Json>>;  // nullopt: not yet
@@ -65,6 +67,7 @@ class ControlApi {
   std::vector<Waiting> waiting_;
   std::vector<ClientId> followers_;
   std::vector<std::pair<ClientId, std::uint64_t>> shutdown_waiters_;
+  bool start_is_over_ = false;
 };
 
 }  // namespace bulkhead::supervisor

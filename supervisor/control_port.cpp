@@ -1,13 +1,19 @@
 #include "supervisor/control_port.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::size_t waiting_packets_max = 4096;  // 4 links x 8 incarnations x 128 instances
-constexpr int packets_per_turn = 64;               // a flooding peer must not hold the loop
-constexpr int drained_packets_max = 65536;         // more than a socket's buffer can hold
+// What one peer may cost the loop at a time, in packets and in time, and one packet in bytes: each is
+// parsed here, between two beats of the brain. A resync answer of a worker with the most sessions that
+// it may have is far below it.
+constexpr int packets_per_turn = 64;
+constexpr std::chrono::milliseconds turn{2};
+constexpr std::size_t body_bytes_max = std::size_t{1} << 20;
+constexpr int drained_packets_max = 65536;  // more than a socket's buffer can hold
 
 }  // namespace
 
@@ -18,20 +24,24 @@ ControlPort::ControlPort(boost::asio::io_context& io, base::UniqueFd socket, Cal
 
 ControlPort::~ControlPort() { *guard_ = false; }
 
+// A peer that does not read its answers is not asked for more questions.
 void ControlPort::await_packets() {
+  is_reading_ = waiting_.empty();
+  if (!is_reading_) return;
   socket_.async_wait(socket_.wait_read, [this, guard = guard_](const auto& error) {
     if (error || !*guard || !alive_) return;
-    take_packets(packets_per_turn);
+    take_packets(packets_per_turn, Deadline::in(turn));
     if (*guard && alive_) await_packets();
   });
 }
 
-void ControlPort::drain() { take_packets(drained_packets_max); }
+void ControlPort::drain() { take_packets(drained_packets_max, Deadline::never()); }
 
-void ControlPort::take_packets(int at_most) {
+void ControlPort::take_packets(int at_most, Deadline deadline) {
   const auto guard = guard_;
   for (int i = 0; i < at_most && *guard && alive_; ++i) {
-    auto packet = ipc::receive_packet(socket_.native_handle());
+    if (i > 0 && deadline.expired()) return;
+    auto packet = ipc::receive_packet(socket_.native_handle(), body_bytes_max);
     if (!packet) return fail(packet.error());
     if (!*packet) return;
     callbacks_.packet(std::move(**packet));
@@ -75,6 +85,7 @@ void ControlPort::flush() {
     waiting_.pop_front();
     callbacks_.sent();
   }
+  if (!is_reading_) await_packets();
 }
 
 void ControlPort::fail(const Error& error) {

@@ -31,6 +31,7 @@ class ControlPort {
   ControlPort(const ControlPort&) = delete;
   ControlPort& operator=(const ControlPort&) = delete;
 
+  // While something waits because the peer does not read, nothing is read from it either.
   // Descriptors are borrowed; those of a packet that has to wait are duplicated.
   void send(const ipc::Json& body, std::span<const int> fds = {});
   // Takes everything that has arrived, at once: for the last words of a dead peer.
@@ -44,7 +45,7 @@ class ControlPort {
   };
 
   void await_packets();
-  void take_packets(int at_most);
+  void take_packets(int at_most, Deadline);
   void await_room();
   void flush();
   void fail(const Error&);
@@ -54,6 +55,7 @@ class ControlPort {
   std::deque<Waiting> waiting_;
   std::shared_ptr<bool> guard_ = std::make_shared<bool>(true);  // false once destroyed
   bool alive_ = true;
+  bool is_reading_ = true;
 };
 
 }  // namespace bulkhead::supervisor

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "supervisor/config.hpp"
+
 namespace bulkhead::supervisor {
 
 std::string_view to_string(EventType type) noexcept {
@@ -21,6 +23,7 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::worker_failed: return "worker.failed";
     case EventType::worker_quarantined: return "worker.quarantined";
     case EventType::brain_recovered: return "brain.recovered";
+    case EventType::task_quarantined: return "task.quarantined";
   }
   return "?";
 }
@@ -48,7 +51,8 @@ nlohmann::json render_exit(const ExitCause& cause) {
   return exit;
 }
 
-EventJournal::EventJournal(const Plan& plan, StateRegion& state) : plan_(plan), state_(state) {}
+EventJournal::EventJournal(const SystemConfig& config, const Plan& plan, StateRegion& state)
+    : config_(config), plan_(plan), state_(state) {}
 
 EventRecord EventJournal::worker(EventType type, const Announce& what, std::string_view text,
                                  TimeNs now) {
@@ -75,6 +79,28 @@ EventRecord EventJournal::brain_recovered(std::uint32_t generation, std::int32_t
   record.generation = generation;
   record.pid = pid;
   record.extra[0] = took_ns;
+  record.sequence = state_.append(record);
+  return record;
+}
+
+// It is said again only after a death, so what was heard before stands among the latest.
+std::optional<EventRecord> EventJournal::task_quarantined(const GivenUp& given_up, TimeNs now) {
+  constexpr std::uint64_t looked_at_most = 4096;
+  const std::uint64_t next = state_.next_event();
+  const std::uint64_t first =
+      std::max(state_.oldest_event(), next > looked_at_most ? next - looked_at_most : 1);
+  for (std::uint64_t at = next; at-- > first;) {
+    const auto event = state_.read_event(at);
+    const bool same = event && static_cast<EventType>(event->type) == EventType::task_quarantined &&
+                      event->extra[0] == given_up.task && event->extra[2] == given_up.link;
+    if (same) return std::nullopt;
+  }
+  EventRecord record;
+  record.t_ns = now;
+  record.type = static_cast<std::uint16_t>(EventType::task_quarantined);
+  record.slot = given_up.worker;
+  record.generation = given_up.generation;
+  record.extra = {given_up.task, given_up.attempts, given_up.link, 0};
   record.sequence = state_.append(record);
   return record;
 }
@@ -109,6 +135,13 @@ nlohmann::json EventJournal::render(const EventRecord& record) const {
     return event;
   }
   event["name"] = record.slot < plan_.instances.size() ? plan_.instances[record.slot].name : "?";
+  if (type == EventType::task_quarantined) {
+    const auto link = record.extra[2];
+    event["link"] = link < config_.links.size() ? config_.links[link].name : "?";
+    event["task"] = record.extra[0];
+    event["attempts"] = record.extra[1];
+    return event;
+  }
   const ExitCause cause{static_cast<ExitKind>(record.cause_kind), record.cause_code, record.t_ns};
   if (cause.kind != ExitKind::none) event["exit"] = render_exit(cause);
   if (type == EventType::worker_backoff) event["until_ns"] = record.until;

@@ -13,6 +13,8 @@
 
 namespace bulkhead::supervisor {
 
+struct SystemConfig;
+
 enum class EventType : std::uint16_t {
   worker_starting = 1,
   worker_ready,
@@ -23,18 +25,28 @@ enum class EventType : std::uint16_t {
   worker_failed,
   worker_quarantined,
   brain_recovered,
+  task_quarantined,
 };
 std::string_view to_string(EventType) noexcept;  // "worker.starting"
 
 // Threads: the brain's loop. After a crash: what was appended stays; see StateRegion::append.
 class EventJournal {
  public:
-  EventJournal(const Plan&, StateRegion&);
+  EventJournal(const SystemConfig&, const Plan&, StateRegion&);
 
   // Fills in time and number, stores it, and returns it as it is told.
   EventRecord worker(EventType, const Announce&, std::string_view text, TimeNs now);
   EventRecord brain_recovered(std::uint32_t generation, std::int32_t pid, std::uint64_t took_ns,
                               TimeNs now);
+
+  // A task that a queue gave up, and the instance that it failed with last. Nothing when that was told
+  // before: who says it again does not know whether it was heard.
+  struct GivenUp {
+    Slot worker;
+    Generation generation;
+    std::uint64_t link, task, attempts;  // link: its position in the config
+  };
+  std::optional<EventRecord> task_quarantined(const GivenUp&, TimeNs now);
 
   struct Page {
     std::vector<EventRecord> events;
@@ -46,6 +58,7 @@ class EventJournal {
   nlohmann::json render(const EventRecord&) const;
 
  private:
+  const SystemConfig& config_;
   const Plan& plan_;
   StateRegion& state_;
 };

@@ -1,13 +1,12 @@
 #include "supervisor/internal_workers.hpp"
 
 #include <sys/socket.h>
+#include <unistd.h>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <csignal>
 #include <string_view>
-
-extern "C" char** environ;
 
 namespace bulkhead::supervisor {
 namespace {
@@ -41,12 +40,16 @@ void InternalWorker::start() {
   base::SpawnPlan plan;
   plan.executable = options_.command.front();
   plan.argv = options_.command;
+  if (options_.once_more && processes_.generation(options_.slot) != 0) {
+    for (auto& word : options_.once_more()) plan.argv.push_back(std::move(word));
+  }
   for (char** entry = environ; *entry != nullptr; ++entry) plan.env.emplace_back(*entry);
   plan.input = -1;
   plan.output = options_.terminal ? 1 : 2;
   plan.errors = 2;
   plan.group = base::ProcessGroup::new_group;
   plan.death_signal = base::DeathSignal{SIGKILL, keeper_.keeper_pid()};
+  plan.blocked_signals = options_.blocked_signals;
   base::UniqueFd ours, theirs;
   if (options_.control) {
     auto pair = base::make_socketpair(SOCK_SEQPACKET);

@@ -21,11 +21,14 @@ class InternalWorker {
   struct Options {
     std::string name;  // "logger"
     Slot slot;
-    std::vector<std::string> command;             // [0] is an absolute path
+    std::vector<std::string> command;  // [0] is an absolute path
+    std::function<std::vector<std::string>()>
+        once_more;                                // words for those after the first; or none
     bool control = false;                         // gets BULKHEAD_CONTROL_FD
     bool terminal = false;                        // inherits our stdout
     std::function<void(ControlPort&)> connected;  // a fresh or adopted control socket
     std::function<void(ipc::Packet)> packet;
+    std::uint64_t blocked_signals = 0;  // see base::SpawnPlan
   };
 
   InternalWorker(boost::asio::io_context&, Processes&, KeeperClient&, StateRegion&, Options);

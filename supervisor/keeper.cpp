@@ -17,6 +17,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/urgency.hpp"
 
 // The tables of sync points stand in keeper_layout.hpp and state_layout.hpp.
 namespace bulkhead::supervisor {
@@ -35,6 +36,8 @@ const char* describe_death(const siginfo_t& status) noexcept {
 Result<void> Keeper::prepare(const KeeperArguments& arguments) {
   arguments_ = arguments;
   lock_.reset(arguments.lock);
+  lock_name_.take(arguments.lock);
+  socket_name_.take(arguments.system.control_path.c_str());
   for (const int fd : {arguments.keeper_page, arguments.state, arguments.lock, arguments.listener,
                        arguments.config}) {
     if (auto kept = base::set_cloexec(fd, true); !kept) return kept;
@@ -92,6 +95,7 @@ Result<void> Keeper::settle_process() {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0)
       return errno_error(errno, "open /dev/null");
   }
+  (void)base::become_urgent();  // docs/adr/0003; `doctor` tells where it is not permitted
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
     return errno_error(errno, "become the subreaper");
   sigset_t wanted;

@@ -13,6 +13,7 @@
 #include "supervisor/keeper_layout.hpp"
 #include "supervisor/keeper_reaper.hpp"
 #include "supervisor/keeper_store.hpp"
+#include "supervisor/name_claim.hpp"
 #include "supervisor/state_layout.hpp"
 
 namespace bulkhead::supervisor {
@@ -53,6 +54,7 @@ class Keeper {
 
   KeeperArguments arguments_;
   base::UniqueFd lock_;
+  NameClaim lock_name_, socket_name_;
   base::UniqueFd signals_;
   base::MappedRegion page_;
   base::MappedRegion state_memory_;

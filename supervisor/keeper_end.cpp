@@ -99,12 +99,14 @@ void Keeper::kill_children() noexcept {
 
 // Under the lock, so that a successor that waits for it finds nothing of ours (launch.cpp, take_lock).
 void Keeper::remove_names() noexcept {
-  (void)::unlink(arguments_.system.control_path.c_str());
+  socket_name_.remove(arguments_.system.control_path.c_str());
   std::array<char, 4096> path{};
   const int length =
       std::snprintf(path.data(), path.size(), "%s/%s.lock", arguments_.system.runtime_dir.c_str(),
                     arguments_.system.name.c_str());
-  if (length > 0 && static_cast<std::size_t>(length) < path.size()) (void)::unlink(path.data());
+  if (length > 0 && static_cast<std::size_t>(length) < path.size()) {
+    lock_name_.remove(path.data());
+  }
 }
 
 // One line on stderr, if it takes it at once: a stopped terminal or a full pipe must not stop the keeper.

@@ -3,9 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <bit>
@@ -15,6 +13,8 @@
 #include <vector>
 
 #include "base/mapped_region.hpp"
+#include "supervisor/control_socket.hpp"
+#include "supervisor/name_claim.hpp"
 #include "supervisor/state_region.hpp"
 
 namespace bulkhead::supervisor {
@@ -22,7 +22,6 @@ namespace {
 
 constexpr mode_t owner_only_directory = 0700;
 constexpr mode_t owner_only_file = 0600;
-constexpr int listen_backlog = 128;
 
 // Whoever can enter the directory can put a socket of his own under our name.
 Result<void> make_runtime_dir(const std::string& path) {
@@ -42,6 +41,10 @@ Result<void> make_runtime_dir(const std::string& path) {
                           "`chmod 700` it, or set BULKHEAD_RUNTIME_DIR to another one");
   }
   return {};
+}
+
+std::string lock_file(const SystemArguments& system) {
+  return system.runtime_dir + "/" + system.name + ".lock";
 }
 
 std::string read_owner(int lock) {
@@ -86,32 +89,6 @@ Result<base::UniqueFd> take_lock(const LaunchRequest& request, const std::string
   }
 }
 
-// The lock is ours, so a socket that lies there belongs to nobody.
-Result<base::UniqueFd> listen_on(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return make_error(Errc::invalid_argument,
-                      "the path of the control socket has " + std::to_string(path.size()) +
-                          " bytes, and the kernel allows " +
-                          std::to_string(sizeof address.sun_path - 1) + ": " + path +
-                          "; set BULKHEAD_RUNTIME_DIR to a shorter directory");
-  }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  base::UniqueFd listener{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-  if (!listener.is_open()) return errno_error(errno, "make the control socket");
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return errno_error(errno, "remove the stale socket " + path);
-  }
-  // Before bind: Linux gives the new inode the socket's mode, so it is never open to others.
-  if (::fchmod(listener.get(), owner_only_file) != 0 ||
-      ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener.get(), listen_backlog) != 0) {
-    return errno_error(errno, "listen on " + path);
-  }
-  return listener;
-}
-
 Result<base::UniqueFd> make_keeper_page(const LaunchRequest& request) {
   if (request.store_entries == 0 || request.store_entries > keeper_layout::store_entries_max ||
       request.exit_entries > keeper_layout::exit_entries_max ||
@@ -136,6 +113,21 @@ Result<base::UniqueFd> make_keeper_page(const LaunchRequest& request) {
   return std::move(*fd);
 }
 
+// The parts of a spec, in an order that makes a name only when all before it went well.
+Result<void> make_parts(const LaunchRequest& request, LaunchSpec& spec) {
+  const auto into = [](base::UniqueFd& place, Result<base::UniqueFd> made) -> Result<void> {
+    if (!made) return made.error();
+    place = std::move(*made);
+    return {};
+  };
+  const std::string lock_path = lock_file(spec.system);
+  if (auto r = into(spec.lock, take_lock(request, lock_path)); !r) return r;
+  if (auto r = into(spec.keeper_page, make_keeper_page(request)); !r) return r;
+  if (auto r = into(spec.state, StateRegion::create()); !r) return r;
+  if (auto r = into(spec.config, seal_config(request.config)); !r) return r;
+  return into(spec.listener, listen_on(spec.system.control_path));
+}
+
 }  // namespace
 
 Result<LaunchSpec> prepare_launch(const LaunchRequest& request) {
@@ -150,17 +142,20 @@ Result<LaunchSpec> prepare_launch(const LaunchRequest& request) {
                  request.log_format,
                  request.detached};
   if (auto made = make_runtime_dir(request.runtime_dir); !made) return made.error();
-  const auto into = [](base::UniqueFd& place, Result<base::UniqueFd> made) -> Result<void> {
-    if (!made) return made.error();
-    place = std::move(*made);
-    return {};
-  };
-  if (auto r = into(spec.lock, take_lock(request, base_path + ".lock")); !r) return r.error();
-  if (auto r = into(spec.listener, listen_on(spec.system.control_path)); !r) return r.error();
-  if (auto r = into(spec.keeper_page, make_keeper_page(request)); !r) return r.error();
-  if (auto r = into(spec.state, StateRegion::create()); !r) return r.error();
-  if (auto r = into(spec.config, seal_config(request.config)); !r) return r.error();
+  if (auto made = make_parts(request, spec); !made) {
+    withdraw(spec);
+    return made.error();
+  }
   return spec;
+}
+
+// Under the lock, as every removal of a name.
+void withdraw(const LaunchSpec& spec) {
+  if (!spec.lock.is_open()) return;
+  if (spec.listener.is_open()) (void)::unlink(spec.system.control_path.c_str());
+  NameClaim lock;
+  lock.take(spec.lock.get());
+  lock.remove(lock_file(spec.system).c_str());
 }
 
 KeeperArguments keeper_arguments(const LaunchSpec& spec) {
@@ -183,10 +178,16 @@ Error exec_keeper(LaunchSpec spec) {
   argv.push_back(nullptr);
   for (const auto* fd :
        {&spec.keeper_page, &spec.state, &spec.lock, &spec.listener, &spec.config}) {
-    if (auto kept = base::set_cloexec(fd->get(), false); !kept) return kept.error();
+    if (auto kept = base::set_cloexec(fd->get(), false); !kept) {
+      withdraw(spec);
+      return kept.error();
+    }
   }
   ::execv(spec.keeper_program.c_str(), argv.data());
-  return make_error(Errc::exec_failed, "exec " + spec.keeper_program + ": " + std::strerror(errno));
+  const int failure = errno;
+  withdraw(spec);
+  return make_error(Errc::exec_failed,
+                    "exec " + spec.keeper_program + ": " + std::strerror(failure));
 }
 
 }  // namespace bulkhead::supervisor

@@ -32,10 +32,13 @@ struct LaunchSpec {
 };
 
 // Call it in the process that is going to be the keeper (after a fork for --detach): the lock file
-// names its pid. Dropping the spec lets go of the name; the stale socket and lock file are
-// harmless. Errors: already_exists "system demo is running already (pid N); ..."; not_permitted for
-// a runtime directory that others can enter; invalid_argument for a socket path that is too long.
+// names its pid. A failure leaves no name behind. Errors: already_exists "system demo is running already
+// (pid N); ...", and for a control path at which a file or a running system's socket lies; not_permitted
+// for a runtime directory that others can enter; invalid_argument for a socket path that is too long.
 Result<LaunchSpec> prepare_launch(const LaunchRequest&);
+
+// For a start that is given up: removes the socket and the lock file. Not for a spec whose keeper runs.
+void withdraw(const LaunchSpec&);
 
 // The keeper's own argument list for a spec whose descriptors it inherits under the same numbers.
 KeeperArguments keeper_arguments(const LaunchSpec&);

@@ -18,8 +18,6 @@
 #include "base/process_tree.hpp"
 #include "supervisor/expansion.hpp"
 
-extern "C" char** environ;
-
 namespace bulkhead::supervisor {
 namespace {
 
@@ -180,6 +178,8 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
   outcome.generation = state_.bump(slot, generation);
   ClaimTicket ticket = state_.ticket(slot, outcome.generation);
   plan.sibling = true;
+  // What starts at ordinary priority starts at nice 0, whatever `bulkhead run` was started with.
+  if (const int own = ::getpriority(PRIO_PROCESS, 0); own != 0 && !plan.nice) plan.nice = own;
   plan.claim = claim_slot;
   plan.claim_argument = &ticket;
   plan.failure_sink = {state_.failure_word(slot), outcome.generation};
@@ -236,26 +236,38 @@ void Processes::kill_tree(Slot slot) {
 }
 
 // Children of the keeper that are neither ours nor the brain: what a dead worker started comes to
-// the keeper, the subreaper, at the moment of the worker's death.
-bool Processes::keeper_has_strangers() const {
+// the keeper, the subreaper, at the moment of the worker's death. nullopt on a kernel without
+// CONFIG_PROC_CHILDREN.
+std::optional<std::vector<pid_t>> Processes::strangers() const {
   const std::string keeper = std::to_string(keeper_.keeper_pid());
   const auto children = base::read_file("/proc/" + keeper + "/task/" + keeper + "/children");
-  if (!children) return true;  // a kernel without CONFIG_PROC_CHILDREN: look thoroughly
+  if (!children) return std::nullopt;
   std::set<std::int32_t> known{::getpid()};
   for (const Living& living : living_) {
     if (living.pid != 0) known.insert(living.pid);
   }
+  std::vector<pid_t> found;
   std::istringstream numbers(*children);
-  for (std::int32_t pid = 0; numbers >> pid;) {
-    if (!known.contains(pid)) return true;
+  for (pid_t pid = 0; numbers >> pid;) {
+    if (!known.contains(pid)) found.push_back(pid);
   }
-  return false;
+  return found;
 }
 
+// Who is left over in state D or is not ours to kill stays; the next sweep finds it again. Killing a
+// stranger brings its own children to the keeper, so it is done until nobody is found.
 void Processes::sweep(Slot slot, Generation generation) {
-  if (!keeper_has_strangers()) return;
-  // Who is left over in state D or is not ours to kill stays; the next sweep finds it again.
-  (void)base::kill_tree({cookie(slot, generation), 0, 0}, Deadline::in(sweep_patience));
+  const std::string mark = cookie(slot, generation);
+  const auto deadline = Deadline::in(sweep_patience);
+  for (bool found = true; found && !deadline.expired();) {
+    state_.beat();  // many deaths with many children each are no reason to take us for hung
+    const auto left = strangers();
+    if (!left) {
+      (void)base::kill_tree({mark, 0, 0}, deadline);
+      return;
+    }
+    found = base::kill_those_with(mark, *left, deadline) > 0;
+  }
 }
 
 }  // namespace bulkhead::supervisor

@@ -69,7 +69,7 @@ class Processes {
 
   std::string cookie(Slot, Generation) const;
   Result<base::SpawnPlan> make_spawn_plan(Slot, Generation, const StartFds&) const;
-  bool keeper_has_strangers() const;
+  std::optional<std::vector<pid_t>> strangers() const;
 
   const SystemConfig& config_;
   const Plan& plan_;

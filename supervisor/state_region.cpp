@@ -249,9 +249,17 @@ std::uint64_t StateRegion::oldest_event() const noexcept {
   return next > state_layout::event_count ? next - state_layout::event_count : 1;
 }
 
+// What is longer ends after a whole word; `status` has all of it.
 void set_text(EventRecord& record, std::string_view text) noexcept {
+  static constexpr std::string_view ellipsis = " ...";
   record.text.fill('\0');
-  std::copy_n(text.data(), std::min(text.size(), record.text.size()), record.text.begin());
+  const bool fits = text.size() <= record.text.size();
+  if (!fits) {
+    text = text.substr(0, record.text.size() - ellipsis.size());
+    if (const auto space = text.rfind(' '); space != text.npos) text = text.substr(0, space);
+  }
+  const auto end = std::copy(text.begin(), text.end(), record.text.begin());
+  if (!fits) std::copy(ellipsis.begin(), ellipsis.end(), end);
 }
 
 std::string_view text(const EventRecord& record) noexcept {

@@ -1,0 +1,44 @@
+// What the brain says of workers: to the event stream, and on its own stderr.
+#include <cstdio>
+#include <string>
+
+#include "base/clock.hpp"
+#include "supervisor/brain.hpp"
+
+namespace bulkhead::supervisor {
+
+// A line a second of each worker at the most: what a worker does wrong must not fill the disk.
+void Brain::violated(Slot slot, const Error& error) {
+  Violations& violations = violations_[slot];
+  const TimeNs now = base::monotonic_ns();
+  if (now < violations.quiet_until) {
+    ++violations.unsaid;
+    return;
+  }
+  const std::string more =
+      violations.unsaid == 0 ? "" : " (and " + std::to_string(violations.unsaid) + " more before)";
+  std::fprintf(stderr, "bulkhead: %s: %s%s\n", plan_.instances[slot].name.c_str(),
+               error.to_string().c_str(), more.c_str());
+  violations = {now + 1'000'000'000, 0};
+}
+
+void Brain::quarantined(const Introducer::Quarantined& in, const ipc::TaskQuarantined& task) {
+  const auto generation = processes_.generation(in.worker);
+  if (const auto event = journal_.task_quarantined(
+          {in.worker, generation, in.link, task.task, task.attempts}, base::monotonic_ns()))
+    api_.happened(*event);
+}
+
+void Brain::announce(const Announce& what) {
+  static constexpr EventType types[] = {EventType::worker_starting, EventType::worker_ready,
+                                        EventType::worker_exited,   EventType::worker_backoff,
+                                        EventType::worker_stopping, EventType::worker_stopped,
+                                        EventType::worker_failed,   EventType::worker_quarantined};
+  const auto type = types[static_cast<std::size_t>(what.type)];
+  const TimeNs now = base::monotonic_ns();
+  std::string text;
+  if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
+  api_.happened(journal_.worker(type, what, text, now));
+}
+
+}  // namespace bulkhead::supervisor
