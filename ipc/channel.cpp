@@ -40,6 +40,12 @@ Result<void> Channel::try_send(std::span<const std::byte> bytes) {
   return endpoint_->send(bytes, Deadline::now());
 }
 
+Result<Loan> Channel::loan(std::size_t bytes, Deadline deadline) {
+  const auto lent = endpoint_->lend(bytes, deadline);
+  if (!lent) return lent.error();
+  return Loan(endpoint_, lent->bytes, lent->token);
+}
+
 Result<Message> Channel::receive(Deadline deadline) { return endpoint_->receive(deadline); }
 
 Result<std::optional<Message>> Channel::try_receive() {

@@ -203,7 +203,7 @@ Result<std::optional<Raw>> receive_raw(int socket) {
   return std::optional<Raw>(std::move(raw));
 }
 
-Result<Header> check(const Raw& raw) {
+Result<Header> check(const Raw& raw, std::size_t body_bytes_max) {
   if ((raw.flags & MSG_CTRUNC) != 0) {
     if (raw.fds.size() < fds_with_body_max) {  // it was not the sender's fault
       return errno_error(EMFILE, "control packet: descriptors were lost; raise RLIMIT_NOFILE");
@@ -224,7 +224,7 @@ Result<Header> check(const Raw& raw) {
   }
   if ((header.flags & ~flag_body_in_memfd) != 0) return violation("unknown flags");
   const bool apart = header.flags == flag_body_in_memfd;
-  if (header.bytes > packet_body_bytes_max) return violation("a body over the limit");
+  if (header.bytes > body_bytes_max) return violation("a body over the limit");
   if (raw.size - sizeof(Header) != (apart ? 0 : header.bytes)) {
     return violation("its length is not what its header says");
   }
@@ -253,8 +253,8 @@ Result<std::string> read_body(int fd, std::size_t bytes) {
   return text;
 }
 
-Result<Packet> parse(Raw raw) {
-  auto header = check(raw);
+Result<Packet> parse(Raw raw, std::size_t body_bytes_max) {
+  auto header = check(raw, body_bytes_max);
   if (!header) return header.error();
   std::string apart;
   std::string_view text{raw.bytes.get() + sizeof(Header), raw.size - sizeof(Header)};
@@ -308,7 +308,7 @@ Result<void> send_packet(int socket, const nlohmann::json& body, std::span<const
   }
 }
 
-Result<std::optional<Packet>> receive_packet(int socket) {
+Result<std::optional<Packet>> receive_packet(int socket, std::size_t body_bytes_max) {
   auto raw = receive_raw(socket);
   if (!raw) return raw.error();
   if (!raw->has_value()) return std::optional<Packet>();
@@ -316,7 +316,7 @@ Result<std::optional<Packet>> receive_packet(int socket) {
   if ((*raw)->size == 0 && (*raw)->fds.empty()) {
     return make_error(Errc::closed, "control connection");
   }
-  auto packet = parse(std::move(**raw));
+  auto packet = parse(std::move(**raw), body_bytes_max);
   if (!packet) return packet.error();
   return std::optional<Packet>(std::move(*packet));
 }

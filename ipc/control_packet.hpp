@@ -36,7 +36,8 @@ struct Packet {
 // Errors: closed at the end of the connection; protocol_violation for a packet that breaks the
 //   rules, whose descriptors are closed then: the caller must end the connection; version_mismatch
 //   for another major version.
-[[nodiscard]] Result<std::optional<Packet>> receive_packet(int socket);
+[[nodiscard]] Result<std::optional<Packet>> receive_packet(
+    int socket, std::size_t body_bytes_max = packet_body_bytes_max);
 
 // The same, waiting up to the deadline. Errors: also timed_out, stopped.
 [[nodiscard]] Result<void> send_packet(int socket, const nlohmann::json& body,

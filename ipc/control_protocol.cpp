@@ -12,6 +12,7 @@ constexpr std::string_view role_names[] = {"from", "to", "client", "server"};
 constexpr std::string_view hello_role_names[] = {"worker", "client"};
 constexpr std::string_view transport_names[] = {"shm", "unix", "tcp", "pipe"};
 constexpr std::string_view wait_names[] = {"adaptive", "spin", "block"};
+constexpr std::string_view overflow_names[] = {"block", "drop_oldest", "drop_newest", "conflate"};
 constexpr std::string_view update_names[] = {"peer_segment", "peer_died", "sockets", "peer_closed"};
 constexpr std::string_view phase_names[] = {"starting", "ready", "stopping"};
 
@@ -221,7 +222,13 @@ Json encode(const LinkOpen& open) {
           {"wait", name_of(wait_names, open.options.wait)},
           {"session", open.session}};
   if (!open.service.empty()) to["service"] = open.service;
-  if (open.predecessor) to["fds"] = Json::array({"predecessor"});
+  if (open.topic) {
+    to["topic"] = {{"overflow", name_of(overflow_names, open.topic->overflow)},
+                   {"history", open.topic->history}};
+  }
+  if (open.max_attempts != 0) to["max_attempts"] = open.max_attempts;
+  if (open.predecessor) to["fds"].push_back("predecessor");
+  if (open.journal) to["fds"].push_back("journal");
   return to;
 }
 
@@ -229,6 +236,7 @@ template <>
 Result<LinkOpen> decode(const Json& params) {
   LinkOpen open;
   std::vector<std::string> fds;
+  Json topic;
   FieldReader in(method::link_open, params);
   in.required("pair", open.pair)
       .required("link", open.link)
@@ -243,9 +251,20 @@ Result<LinkOpen> decode(const Json& params) {
       .required("max_message", open.options.max_message)
       .required_name("wait", wait_names, open.options.wait)
       .optional("session", open.session)
+      .optional("topic", topic)
+      .optional("max_attempts", open.max_attempts)
       .optional("fds", fds);
+  if (!topic.is_null()) {
+    FieldReader policy("link.open topic", topic);
+    policy.required_name("overflow", overflow_names, open.topic.emplace().overflow)
+        .optional("history", open.topic->history);
+    if (policy.failed()) return policy.error();
+  }
   if (open.epoch == 0) in.reject("epoch", "is 0; the first is 1");
-  open.predecessor = !fds.empty();
+  for (const auto& fd : fds) {
+    open.predecessor = open.predecessor || fd == "predecessor";
+    open.journal = open.journal || fd == "journal";
+  }
   return in.finish(std::move(open));
 }
 

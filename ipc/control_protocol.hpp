@@ -6,6 +6,7 @@
 #include <bulkhead/channel.hpp>
 #include <bulkhead/error.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +29,8 @@ namespace method {
 inline constexpr std::string_view hello = "hello";
 // worker -> brain
 inline constexpr std::string_view ready = "ready", status = "status", link_offer = "link.offer",
-                                  link_closed = "link.closed", service_connect = "service.connect";
+                                  link_closed = "link.closed", service_connect = "service.connect",
+                                  task_quarantined = "task.quarantined";
 // brain -> worker
 inline constexpr std::string_view link_open = "link.open", link_peer = "link.peer", stop = "stop",
                                   resync = "resync";
@@ -82,7 +84,7 @@ struct Ready {
 };
 
 enum class LinkRole : std::uint8_t { from, to, client, server };
-struct LinkOpen {  // fds: predecessor, when `predecessor` is set
+struct LinkOpen {  // fds: predecessor and journal, where those are set
   std::string pair, link;
   LinkRole role = LinkRole::from;
   std::string service;  // of a session; "" otherwise
@@ -91,9 +93,11 @@ struct LinkOpen {  // fds: predecessor, when `predecessor` is set
   std::uint32_t peer_generation = 0;
   std::uint16_t epoch = 1;
   Transport transport = Transport::shm;
-  ChannelOptions options;  // on the wire: capacity, max_message, wait
+  ChannelOptions options;            // on the wire: capacity, max_message, wait
+  std::optional<TopicPolicy> topic;  // on the wire: {overflow, history}
   bool session = false;
-  bool predecessor = false;
+  std::uint16_t max_attempts = 0;  // of a queue; 0: it is none
+  bool predecessor = false, journal = false;
 };
 struct LinkPeer {  // fds: as named in `fds`: "segment", or the parts of a connection in order
   std::string pair;
@@ -108,6 +112,12 @@ struct LinkOffer {  // fds: segment
 struct LinkClosed {
   std::string pair;
   std::uint16_t epoch = 0;
+};
+// A request, so that a change of brains loses none; the answer is empty.
+struct TaskQuarantined {
+  std::string pair;  // of the worker that it failed with last
+  std::uint64_t task = 0;
+  std::uint32_t attempts = 0;
 };
 struct ServiceConnect {
   std::string service;
@@ -148,6 +158,7 @@ struct ResyncAnswer {
 [[nodiscard]] Json encode(const LinkPeer&);
 [[nodiscard]] Json encode(const LinkOffer&);
 [[nodiscard]] Json encode(const LinkClosed&);
+[[nodiscard]] Json encode(const TaskQuarantined&);
 [[nodiscard]] Json encode(const ServiceConnect&);
 [[nodiscard]] Json encode(const ServiceConnectAnswer&);
 [[nodiscard]] Json encode(const Stop&);
@@ -174,6 +185,8 @@ template <>
 Result<LinkOffer> decode(const Json&);
 template <>
 Result<LinkClosed> decode(const Json&);
+template <>
+Result<TaskQuarantined> decode(const Json&);
 template <>
 Result<ServiceConnect> decode(const Json&);
 template <>

@@ -2,15 +2,7 @@
 
 #include <algorithm>
 
-#include <bulkhead/error.hpp>
-
 namespace bulkhead::ipc {
-
-bool DeliveryLedger::acknowledge(std::uint64_t index) noexcept {
-  end_life(index);
-  covered_ = std::max(covered_, index);
-  return settle();
-}
 
 bool DeliveryLedger::release(std::uint64_t index) noexcept {
   end_life(index);
@@ -19,11 +11,6 @@ bool DeliveryLedger::release(std::uint64_t index) noexcept {
     return false;
   }
   return settle();  // a later acknowledgement had covered it
-}
-
-void DeliveryLedger::end_life(std::uint64_t index) noexcept {
-  BULKHEAD_ASSERT(index >= first_ && index < limit_ && at(index).live != 0);
-  --at(index).live;
 }
 
 bool DeliveryLedger::settle() noexcept {
@@ -43,6 +30,7 @@ void DeliveryLedger::grow() {
     larger[index & (larger.size() - 1)] = at(index);
   }
   slots_.swap(larger);
+  mask_ = slots_.size() - 1;
 }
 
 }  // namespace bulkhead::ipc

@@ -1,5 +1,5 @@
 // Which received messages are still out, which came back, and up to where everything is done with.
-// Private memory of the receiver, used by the shared-memory endpoint; knows no lane and no page.
+// Private memory of the receiver, used by the endpoints of every transport; knows no lane and no page.
 // One thread.
 //
 //   done with      | handed out, each live or let go            | not yet taken
@@ -11,6 +11,8 @@
 // are delivered again, in order.
 #pragma once
 
+#include <algorithm>
+#include <bulkhead/error.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,7 +41,7 @@ class DeliveryLedger {
 
   // A message from the lane, live from now on; its index is limit() before the call.
   void add(std::span<const std::byte> bytes, Cursor end, bool redelivered) {
-    if (limit_ - first_ == slots_.size()) grow();
+    if (limit_ - first_ > mask_) grow();
     Delivery& delivery = at(limit_);
     delivery.bytes = bytes;
     delivery.end = end;
@@ -59,7 +61,17 @@ class DeliveryLedger {
   }
 
   // Each ends one life. True when the cursor moved: settled() and cursor() say where to.
-  bool acknowledge(std::uint64_t index) noexcept;
+  bool acknowledge(std::uint64_t index) noexcept {
+    end_life(index);
+    if (index == first_ && covered_ < index && next_ > index && at(index).live == 0) {
+      covered_ = index;  // the common case: the oldest, and nothing after it is covered
+      cursor_ = at(index).end;
+      ++first_;
+      return true;
+    }
+    covered_ = std::max(covered_, index);
+    return settle();
+  }
   bool release(std::uint64_t index) noexcept;
 
   std::uint64_t limit() const noexcept { return limit_; }
@@ -67,12 +79,16 @@ class DeliveryLedger {
   Cursor cursor() const noexcept { return cursor_; }             // after the last of them
 
  private:
-  Delivery& at(std::uint64_t index) noexcept { return slots_[index & (slots_.size() - 1)]; }
-  void end_life(std::uint64_t index) noexcept;
+  Delivery& at(std::uint64_t index) noexcept { return slots_[index & mask_]; }
+  void end_life(std::uint64_t index) noexcept {
+    BULKHEAD_ASSERT(index >= first_ && index < limit_ && at(index).live != 0);
+    --at(index).live;
+  }
   bool settle() noexcept;
   void grow();
 
   std::vector<Delivery> slots_;  // a power of two of them, by index
+  std::uint64_t mask_ = 63;      // their number, less one
   std::uint64_t first_, next_, limit_;
   std::uint64_t covered_;  // acknowledged, by itself or by a later one
   Cursor cursor_;

@@ -1,5 +1,5 @@
-// Reading and writing the words of an end page. Used by the lanes, by transports that only count
-// (there a position is the index of a message), and by the brain for status; knows no transport.
+// Reading and writing the words of an end page. Used by the endpoints of every transport, and by the brain for
+// status; knows no transport.
 //
 // A peer's page is untrusted: what these return is some value that was stored, never a promise that
 // it makes sense. Callers check it against their own.
@@ -111,6 +111,13 @@ inline void store_redelivered(EndPage& page, std::uint64_t count) noexcept {
 }
 inline std::uint64_t load_redelivered(const EndPage& page) noexcept {
   return page.redelivered.load(std::memory_order_relaxed);  // relaxed: a figure for reports
+}
+
+inline void store_dropped(EndPage& page, std::uint64_t count) noexcept {
+  page.dropped.store(count, std::memory_order_relaxed);  // relaxed: a figure for reports
+}
+inline std::uint64_t load_dropped(const EndPage& page) noexcept {
+  return page.dropped.load(std::memory_order_relaxed);  // relaxed: a figure for reports
 }
 
 }  // namespace bulkhead::ipc

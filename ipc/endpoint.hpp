@@ -2,13 +2,16 @@
 // peer. Channel, RPC, wait_any and Asio stand on this and on nothing else of a transport.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <atomic>
 #include <bulkhead/channel.hpp>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/message.hpp>
+#include <bulkhead/topic.hpp>
 #include <cstdint>
-#include <exception>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +20,27 @@
 #include "ipc/attention.hpp"
 
 namespace bulkhead::ipc {
+
+// What a transport knows of a message that it hands out.
+struct MessageParts {
+  Endpoint* endpoint;
+  std::span<const std::byte> bytes;
+  std::uint64_t position, index;
+  std::uint16_t epoch;
+  bool redelivered;
+};
+
+// std::uncaught_exceptions(), which costs two calls into another library, at the price of a load. The
+// counter's place is fixed by the Itanium C++ ABI, "Exception Handling", 2.2.2.
+inline int uncaught_exceptions() noexcept {
+  struct Globals {
+    void* caught;
+    unsigned int uncaught;
+  };
+  thread_local const Globals* const globals =
+      reinterpret_cast<const Globals*>(abi::__cxa_get_globals());
+  return static_cast<int>(globals->uncaught);
+}
 
 enum class Side : std::uint8_t { from = 0, to = 1 };
 constexpr Side other(Side side) noexcept { return side == Side::from ? Side::to : Side::from; }
@@ -32,6 +56,7 @@ struct EndSpec {
   std::uint16_t epoch = 1;  // our incarnation on this link
   PeerLife peer_life = PeerLife::replaced;
   ChannelOptions options;
+  std::optional<TopicPolicy> topic;  // of a topic: the policy of the subscriber, on both sides
   base::UniqueFd predecessor;  // the segment of our own previous incarnation, if there was one
   // A pair without a supervisor may be split by fork(): its memory must then reach the child.
   bool survives_fork = false;
@@ -43,7 +68,7 @@ struct LinkUpdate {
   enum class Kind : std::uint8_t {
     peer_segment,  // fds[0]: the segment of the peer's incarnation `epoch`
     peer_died,     // incarnation `epoch` is dead for certain; drain what it committed
-    sockets,  // a fresh connection to incarnation `epoch`: fds[0], for a pipe also fds[1] (write end)
+    sockets,  // a fresh connection to incarnation `epoch`: what make_sockets() made for this end
     peer_closed,  // incarnation `epoch` let go of the link on purpose; or there will never be a peer
   };
   Kind kind;
@@ -73,6 +98,16 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
   virtual Result<void> send(std::span<const std::byte> bytes, Deadline) = 0;
   virtual Result<Message> receive(Deadline) = 0;
 
+  // Memory for a message, see Loan. Each is ended by one commit() that succeeds, or by abandon();
+  // commit() sends its bytes, which may be fewer than were lent.
+  struct Lent {
+    std::span<std::byte> bytes;
+    std::uint64_t token;
+  };
+  virtual Result<Lent> lend(std::size_t bytes, Deadline);
+  virtual Result<void> commit(const Lent&, Deadline);
+  virtual void abandon(const Lent&) noexcept;
+
   // By the receiving thread. acknowledge covers `position` and everything received before it.
   virtual void acknowledge(std::uint64_t position) noexcept = 0;
   virtual void release(std::uint64_t position) noexcept = 0;  // comes again, redelivered
@@ -96,35 +131,28 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
 
   virtual void close() noexcept = 0;
   virtual std::uint16_t peer_epoch() const noexcept = 0;
+  // Whether that incarnation of the peer is dead for certain, by the supervisor's word. A call that
+  // receives nothing after this said so has seen all that it committed.
+  virtual bool peer_is_dead(std::uint16_t epoch) const noexcept;
   virtual std::uint64_t last_committed() const noexcept = 0;
   virtual std::uint64_t resume_point() const noexcept = 0;
   virtual ChannelStats stats() const noexcept = 0;
   virtual const EndSpec& spec() const noexcept = 0;
 
  protected:
-  struct MessageParts {
-    std::span<const std::byte> bytes;
-    std::uint64_t position, index;
-    std::uint16_t epoch;
-    bool redelivered;
-  };
-  Message make_message(const MessageParts& parts) noexcept {  // by the receiving thread
-    // relaxed: only the receiving thread counts up, and never while the last owner leaves, since it
-    // receives through an owner; so this needs no read-modify-write.
-    views_.store(views_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    Message message;
-    message.endpoint_ = this;
-    message.bytes_ = parts.bytes;
-    message.position_ = parts.position;
-    message.index_ = parts.index;
-    message.uncaught_ = std::uncaught_exceptions();
-    message.epoch_ = parts.epoch;
-    message.redelivered_ = parts.redelivered;
-    return message;
+  // By the receiving thread, for each message that it hands out.
+  MessageParts part(std::span<const std::byte> bytes, std::uint64_t position, std::uint64_t index,
+                    std::uint16_t epoch, bool redelivered) noexcept {
+    return {this, bytes, position, index, epoch, redelivered};
   }
 
  private:
   friend class bulkhead::Message;
+  void begin_view() noexcept {
+    // relaxed: only the receiving thread counts up, and never while the last owner leaves, since it
+    // receives through an owner; so this needs no read-modify-write.
+    views_.store(views_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   void end_view() noexcept {  // may delete this
     // sync endpoint.views: acq_rel; pairs with owners_left(); hands the endpoint to whoever comes last
     if (views_.fetch_sub(1, std::memory_order_acq_rel) == (orphaned | 1U)) delete this;
@@ -139,9 +167,9 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
   std::atomic<std::uint32_t> views_{0};
 };
 
-// One per transport. `sockets` makes the connection that the brain, or connected_pair, hands to both
-// ends as LinkUpdate::sockets; on shm they are doorbells (one byte a ring): fds[0] rings for a
-// message, fds[1] for space, each a socketpair of its own so that one waiter never drains the other's.
+// What the brain, or connected_pair, hands to both ends as LinkUpdate::sockets. On shm doorbells (one byte a
+// ring): fds[0] rings for a message, fds[1] for space, each a socketpair of its own so that one waiter never
+// drains the other's. Else fds[0] (a pipe: read, fds[1]: write), and a doorbell for space where there is memory.
 struct SocketEnds {
   std::vector<base::UniqueFd> from, to;
 };
@@ -149,3 +177,18 @@ struct SocketEnds {
 [[nodiscard]] Result<std::shared_ptr<Endpoint>> open_endpoint(Transport, EndSpec);
 
 }  // namespace bulkhead::ipc
+
+namespace bulkhead {
+
+inline Message::Message(const ipc::MessageParts& parts) noexcept
+    : endpoint_(parts.endpoint),
+      bytes_(parts.bytes),
+      position_(parts.position),
+      index_(parts.index),
+      uncaught_(ipc::uncaught_exceptions()),
+      epoch_(parts.epoch),
+      redelivered_(parts.redelivered) {
+  endpoint_->begin_view();
+}
+
+}  // namespace bulkhead

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <vector>
 
@@ -87,11 +88,20 @@ Result<void> check_owner(int socket, const std::string& path) {
                     "user " + std::to_string(owner.uid) + " listens at " + path + ", not ours");
 }
 
-std::vector<std::string> sockets_in(const std::string& directory) {
+// Of a directory that is not there: none.
+Result<std::vector<std::string>> sockets_in(const std::string& directory) {
   std::vector<std::string> paths;
   std::error_code error;
   for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
     if (at->path().extension() == ".sock") paths.push_back(at->path().string());
+  }
+  if (error == std::errc::permission_denied) {
+    return make_error(Errc::not_permitted, "the runtime directory " + directory +
+                                               " belongs to another user; ask as that user or as "
+                                               "root, or set BULKHEAD_RUNTIME_DIR to your own");
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return errno_error(error.value(), "look for systems in " + directory);
   }
   std::sort(paths.begin(), paths.end());
   return paths;
@@ -115,14 +125,20 @@ Result<std::string> find_control_socket(std::string_view name_or_path, Deadline 
   if (!name_or_path.empty()) return base::control_socket_path(directory, name_or_path);
 
   std::vector<std::string> running;
-  for (const auto& path : sockets_in(directory)) {
+  const auto paths = sockets_in(directory);
+  if (!paths) return paths.error();
+  std::optional<Error> refused;
+  for (const auto& path : *paths) {
     const auto socket = connect_control_socket(path, deadline);
     if (socket) {
       running.push_back(path);
     } else if (socket.error().is(Errc::stopped) || socket.error().is(Errc::timed_out)) {
       return socket.error();
+    } else if (socket.error().is(Errc::not_permitted)) {
+      refused = socket.error();
     }
   }
+  if (running.empty() && refused) return *refused;
   if (running.empty()) return no_system("no system is running (none listens in " + directory + ")");
   if (running.size() == 1) return running.front();
   std::string names;

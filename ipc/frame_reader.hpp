@@ -18,6 +18,8 @@ struct Incoming {
   Buffer buffer;
   std::size_t bytes = 0;
   std::uint64_t index = 0;
+  std::uint64_t end =
+      0;  // the position after it in its sender's window; who checks that fills it in
   std::uint16_t epoch = 0;
 };
 

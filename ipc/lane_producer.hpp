@@ -1,5 +1,5 @@
-// The writing end of a lane. Used by the shared-memory endpoint's sender; knows nothing of waiting,
-// of the peer's page or of links. One thread.
+// The writing end of a lane. Used by the shared-memory endpoint's sender and the resend window of sockets;
+// knows nothing of waiting, of the peer's page or of links. One thread.
 //
 // | tag         | writer               | reader               | visible after it      | killed in between             |
 // |-------------|----------------------|----------------------|-----------------------|-------------------------------|
@@ -9,6 +9,7 @@
 // |             |                      |                      | what lies before      |                               |
 #pragma once
 
+#include <bulkhead/error.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -25,8 +26,26 @@ class LaneProducer {
   LaneProducer(std::span<std::byte> ring, EndPage& page, std::uint64_t base_index) noexcept;
 
   // Commits when there is room as far as reclaim() said; false when full. At most
-  // payload_bytes_max() bytes.
-  bool push(std::span<const std::byte> bytes) noexcept;
+  // payload_bytes_max() bytes. Inlined by force: its caller is the message's critical path.
+  [[gnu::always_inline]] bool push(std::span<const std::byte> bytes,
+                                   RecordKind kind = RecordKind::data) noexcept {
+    BULKHEAD_ASSERT(bytes.size() <= payload_bytes_max(capacity_));
+    const Placement place = placement(bytes.size());
+    if (place.end + cache_line > reclaimed_ + capacity_) return false;  // (I1)
+    const auto index = static_cast<std::uint32_t>((count_ + 1) & record_index_mask);
+    if (place.start != position_ || cleared_ < place.end + cache_line) make_way(place, index);
+    copy_payload(ring_ + (place.start & mask_) + record_header_bytes, bytes);
+    commit(place.start, {kind, static_cast<std::uint32_t>(bytes.size()), index});
+    position_ = place.end;
+    ++count_;
+    store_committed(page_, {position_, count_});
+    if (cleared_ - position_ < clear_when_below) clear_ahead();
+    return true;
+  }
+  // A message that lies in our slab area; nobody writes to it before the consumer is done with it.
+  bool push_slab(SlabRef slab) noexcept {
+    return push(std::as_bytes(std::span(&slab, 1)), RecordKind::slab);
+  }
   bool has_room(std::size_t payload_bytes) const noexcept {
     return placement(payload_bytes).end + cache_line <= reclaimed_ + capacity_;
   }
@@ -50,10 +69,42 @@ class LaneProducer {
         offset + bytes > capacity_ ? position_ + (capacity_ - offset) : position_;
     return {start, start + bytes};
   }
+  // Clearing the head that comes next right before a commit would put its cache miss into the
+  // message's latency; so lines are cleared in blocks, after a commit, this far ahead.
+  static constexpr std::uint64_t clear_when_below = 8 * cache_line;
+  static constexpr std::uint64_t clear_up_to = 16 * cache_line;
+
+  // Most messages are a few words, for which a call of memcpy takes longer than the copying.
+  static void copy_payload(std::byte* to, std::span<const std::byte> bytes) noexcept {
+    const std::byte* const from = bytes.data();
+    const std::size_t size = bytes.size();
+    if (size > 64) {
+      std::memcpy(to, from, size);
+    } else if (size > 32) {  // the pieces overlap
+      copy_piece<32>(to, from);
+      copy_piece<32>(to + size - 32, from + size - 32);
+    } else if (size > 16) {
+      copy_piece<16>(to, from);
+      copy_piece<16>(to + size - 16, from + size - 16);
+    } else if (size >= 8) {
+      copy_piece<8>(to, from);
+      copy_piece<8>(to + size - 8, from + size - 8);
+    } else {
+      for (std::size_t i = 0; i < size; ++i) to[i] = from[i];
+    }
+  }
+  template <std::size_t n>
+  static void copy_piece(std::byte* to, const std::byte* from) noexcept {
+    std::memcpy(to, from, n);
+  }
+
+  void make_way(const Placement&, std::uint32_t index) noexcept;
   void zero_head(std::uint64_t position) noexcept;
-  void zero_heads_after(const Placement&) noexcept;
   void clear_ahead() noexcept;
-  void commit(std::uint64_t position, RecordHeader) noexcept;
+  void commit(std::uint64_t position, RecordHeader header) noexcept {
+    // sync lane.commit: release; pairs with LaneConsumer::poll; publishes the record's bytes and the zero head behind it
+    record_head(ring_, position & mask_).store(pack(header), std::memory_order_release);
+  }
 
   std::byte* ring_;
   std::uint64_t capacity_, mask_;

@@ -4,6 +4,8 @@
 //   63      36 35   32 31       0
 //   | index   | kind  | length   |  payload …  | up to the next multiple of 64 |
 //
+// The payload of a slab record is a SlabRef: where in the producer's slab area the message lies.
+//
 // A header of 0 means "not there". `index` is the low part of the message's number on the link: a
 // check against stale or foreign bytes, and how a successor knows where it stands.
 #pragma once
@@ -16,13 +18,19 @@
 
 namespace bulkhead::ipc {
 
-enum class RecordKind : std::uint8_t { none = 0, data = 1, pad = 2 };
+enum class RecordKind : std::uint8_t { none = 0, data = 1, pad = 2, slab = 3 };
 
 struct RecordHeader {
   RecordKind kind = RecordKind::none;
-  std::uint32_t length = 0;  // data: bytes of payload; pad: bytes up to the end of the ring
-  std::uint32_t index = 0;   // data: its own number; pad: that of the data after it; modulo 2^28
+  std::uint32_t length = 0;  // data, slab: bytes of payload; pad: bytes up to the end of the ring
+  std::uint32_t index = 0;   // its own number; pad: that of the record after it; modulo 2^28
 };
+
+struct SlabRef {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+static_assert(sizeof(SlabRef) == 16);
 
 inline constexpr std::uint64_t record_index_mask = (std::uint64_t{1} << 28) - 1;
 inline constexpr std::size_t record_header_bytes = 8;

@@ -6,6 +6,8 @@
 
 #include "ipc/control_protocol.hpp"
 #include "ipc/framing.hpp"
+#include "ipc/queue_frame.hpp"
+#include "ipc/queue_layout.hpp"
 #include "ipc/rpc_frame.hpp"
 #include "ipc/segment_layout.hpp"
 #include "ipc/worker_pages.hpp"
@@ -45,6 +47,13 @@ constexpr std::uint64_t hash = hash_of({
     offsetof(FrameHeader, index),
     frame_trailer_bytes,
     packet_payload_max,
+
+    journal_layout_hash(),
+    sizeof(QueueFrame),
+    offsetof(QueueFrame, epoch),
+    offsetof(QueueFrame, attempt),
+    offsetof(QueueFrame, task),
+    offsetof(QueueFrame, deal),
 
     sizeof(RpcHeader),
     RpcHeader::version_value,

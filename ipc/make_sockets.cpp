@@ -104,14 +104,24 @@ Result<SocketEnds> make_tcp_ends() {
   return one_each({std::move(*connector), std::move(*accepted)});
 }
 
+// A connection carries messages only: who waits for room in its window is woken beside it.
+Result<SocketEnds> with_doorbell(Result<SocketEnds> ends) {
+  if (!ends) return ends;
+  auto bell = base::make_socketpair(SOCK_STREAM);
+  if (!bell) return bell.error();
+  ends->from.push_back(std::move(bell->first));
+  ends->to.push_back(std::move(bell->second));
+  return ends;
+}
+
 }  // namespace
 
 Result<SocketEnds> make_sockets(Transport transport) {
   switch (transport) {
     case Transport::shm: return make_doorbells();
-    case Transport::unix_socket: return make_unix_ends();
-    case Transport::tcp: return make_tcp_ends();
-    case Transport::pipe: return make_pipe_ends();
+    case Transport::unix_socket: return with_doorbell(make_unix_ends());
+    case Transport::tcp: return with_doorbell(make_tcp_ends());
+    case Transport::pipe: return with_doorbell(make_pipe_ends());
   }
   return make_error(Errc::invalid_argument, "unknown transport");
 }

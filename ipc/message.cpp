@@ -1,6 +1,5 @@
 #include <bulkhead/message.hpp>
 
-#include <exception>
 #include <utility>
 
 #include "ipc/endpoint.hpp"
@@ -40,7 +39,7 @@ void Message::release() noexcept {
 // An exception that began after the message was received means that its work was not done.
 void Message::settle() noexcept {
   auto* const endpoint = std::exchange(endpoint_, nullptr);
-  if (std::uncaught_exceptions() > uncaught_) {
+  if (ipc::uncaught_exceptions() > uncaught_) {
     endpoint->release(position_);
   } else {
     endpoint->acknowledge(position_);
@@ -49,6 +48,9 @@ void Message::settle() noexcept {
 }
 
 namespace ipc {
+
+// Where nobody tells of deaths, none is certain.
+bool Endpoint::peer_is_dead(std::uint16_t) const noexcept { return false; }
 
 Endpoint::~Endpoint() {
   // relaxed: whoever deletes came here through the acquire of endpoint.views, or owns it alone.

@@ -63,7 +63,8 @@ void PeerRoster::take_segment(std::uint16_t epoch, base::UniqueFd fd) {
   newest_ = epoch;
   refused_.reset();
   auto segment = Segment::attach_peer(std::move(fd), survives_fork_);
-  if (segment && segment->facts().epoch == epoch && segment->facts().ring_capacity != 0) {
+  const bool carries = peer_ == Peer::listens || (segment && segment->facts().ring_capacity != 0);
+  if (segment && segment->facts().epoch == epoch && carries) {
     segments_.push_back(std::make_shared<const PeerSegment>(std::move(*segment)));
     return;
   }
@@ -120,6 +121,13 @@ void PeerRoster::forget_before(std::uint16_t epoch) {
 std::uint16_t PeerRoster::epoch() const {
   const std::lock_guard lock(mutex_);
   return newest_is_dead() ? std::uint16_t{0} : newest_;
+}
+
+// A successor exists only after a confirmed death.
+bool PeerRoster::is_dead(std::uint16_t epoch) const {
+  const std::lock_guard lock(mutex_);
+  return (any_died_ && !is_newer(epoch, dead_through_)) ||
+         (newest_ != 0 && is_newer(newest_, epoch));
 }
 
 std::uint64_t PeerRoster::violations() const {

@@ -1,6 +1,6 @@
 // What an end knows about the incarnations of its peer: their segments, who is dead, who closed, the
 // doorbells. Takes link updates from any thread; each direction of the endpoint looks when the
-// version moved. Used by the shared-memory endpoint; knows no lane.
+// version moved. Used by the endpoints of every transport; knows no lane.
 //
 // | tag             | writer           | reader                  | visible after it | killed in between |
 // |-----------------|------------------|-------------------------|------------------|-------------------|
@@ -16,15 +16,10 @@
 #include <vector>
 
 #include "ipc/endpoint.hpp"
+#include "ipc/epoch.hpp"
 #include "ipc/segment.hpp"
 
 namespace bulkhead::ipc {
-
-// Epochs are 16 bits and go round; 0 is nobody's.
-constexpr bool is_newer(std::uint16_t epoch, std::uint16_t than) noexcept {
-  if (epoch == 0 || than == 0) return epoch != 0;
-  return static_cast<std::int16_t>(static_cast<std::uint16_t>(epoch - than)) > 0;
-}
 
 // Our ends of the doorbells: written to when the peer sleeps on its own, polled when we do.
 struct Doorbells {
@@ -50,7 +45,10 @@ struct PeerView {
 
 class PeerRoster {
  public:
-  explicit PeerRoster(bool survives_fork) noexcept : survives_fork_(survives_fork) {}
+  // Whether the peer sends: a segment without a ring is refused then.
+  enum class Peer : bool { listens, sends };
+  explicit PeerRoster(bool survives_fork, Peer peer = Peer::sends) noexcept
+      : survives_fork_(survives_fork), peer_(peer) {}
 
   void post(LinkUpdate);
   PeerView view() const;
@@ -68,6 +66,7 @@ class PeerRoster {
   void forget_before(std::uint16_t epoch);
 
   std::uint16_t epoch() const;  // of the living peer, 0 when there is none
+  bool is_dead(std::uint16_t epoch) const;
   std::uint64_t violations() const;
   std::shared_ptr<const PeerSegment> newest() const;
   std::shared_ptr<const Doorbells> doorbells() const;
@@ -79,6 +78,7 @@ class PeerRoster {
   bool newest_is_dead() const noexcept;
 
   const bool survives_fork_;
+  const Peer peer_;
   std::atomic<std::uint32_t> version_{1};
   mutable std::mutex mutex_;  // guards all below
   std::vector<std::shared_ptr<const PeerSegment>> segments_;

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cerrno>
 
+#include "ipc/slab_pool.hpp"
 #include "ipc/wake.hpp"
 
 // MADV_POPULATE_* are younger (5.14) than the C library headers that we build on.
@@ -56,10 +57,17 @@ void write_header(SegmentHeader& header, const SegmentSpec& spec, std::size_t to
   header.base_index.store(spec.base_index,
                           std::memory_order_relaxed);         // relaxed: before the hand-over
   header.epoch.store(spec.epoch, std::memory_order_relaxed);  // relaxed: before the hand-over
+  header.slab_bytes.store(spec.slab_bytes,
+                          std::memory_order_relaxed);  // relaxed: before the hand-over
   header.membarrier.store(membarrier ? 1 : 0,
                           std::memory_order_relaxed);  // relaxed: before the hand-over
   // sync segment.magic: release; pairs with check_header(); publishes the header
   header.magic.store(SegmentHeader::magic_value, std::memory_order_release);
+}
+
+bool slabs_fit(std::uint64_t bytes) noexcept {
+  return bytes == 0 ||
+         (std::has_single_bit(bytes) && bytes >= slab_bytes_min && bytes <= ring_capacity_max);
 }
 
 Error not_a_segment(const std::string& why) {
@@ -85,12 +93,13 @@ Result<SegmentFacts> check_header(const SegmentHeader& header, std::size_t file_
   const auto offset =
       header.ring_offset.load(std::memory_order_relaxed);  // relaxed: after the magic
   const auto capacity =
-      header.ring_capacity.load(std::memory_order_relaxed);         // relaxed: after the magic
-  const auto epoch = header.epoch.load(std::memory_order_relaxed);  // relaxed: after the magic
-  const bool bare = capacity == 0 && offset == 0 && total == end_page_bytes;
+      header.ring_capacity.load(std::memory_order_relaxed);              // relaxed: after the magic
+  const auto epoch = header.epoch.load(std::memory_order_relaxed);       // relaxed: after the magic
+  const auto slabs = header.slab_bytes.load(std::memory_order_relaxed);  // relaxed: after the magic
+  const bool bare = capacity == 0 && offset == 0 && slabs == 0 && total == end_page_bytes;
   const bool ringed = offset == end_page_bytes && std::has_single_bit(capacity) &&
                       capacity >= ring_capacity_min && capacity <= ring_capacity_max &&
-                      total == end_page_bytes + capacity;
+                      slabs_fit(slabs) && total == end_page_bytes + capacity + slabs;
   if (total != file_bytes || !(bare || ringed))
     return not_a_segment("its sizes do not fit together");
   if (epoch == 0 || epoch > 0xffff) return not_a_segment("its epoch is out of range");
@@ -98,6 +107,7 @@ Result<SegmentFacts> check_header(const SegmentHeader& header, std::size_t file_
       .epoch = static_cast<std::uint16_t>(epoch),
       .base_index = header.base_index.load(std::memory_order_relaxed),  // relaxed: after the magic
       .ring_capacity = capacity,
+      .slab_bytes = slabs,
       .membarrier =
           header.membarrier.load(std::memory_order_relaxed) == 1};  // relaxed: after the magic
 }
@@ -113,11 +123,15 @@ Result<Segment> Segment::create(const SegmentSpec& spec) {
                                                   std::to_string(spec.ring_capacity) +
                                                   " is not a power of two of 4 KiB to 1 TiB");
   }
+  if (!slabs_fit(spec.slab_bytes) || (spec.slab_bytes != 0 && spec.ring_capacity == 0)) {
+    return make_error(Errc::invalid_argument, spec.name + ": " + std::to_string(spec.slab_bytes) +
+                                                  " bytes of slabs do not fit behind its ring");
+  }
   if (spec.epoch == 0) return make_error(Errc::invalid_argument, spec.name + ": epochs begin at 1");
   const std::string name = ("bulkhead:" + spec.name).substr(0, 240);  // memfd_create(2): 249 bytes
   auto fd = base::make_memfd(name.c_str(), true);
   if (!fd) return fd.error();
-  const std::size_t total = end_page_bytes + spec.ring_capacity;
+  const std::size_t total = end_page_bytes + spec.ring_capacity + spec.slab_bytes;
   if (::ftruncate(fd->get(), static_cast<off_t>(total)) != 0) {
     return errno_error(errno, "give segment " + name + " its size of " + std::to_string(total));
   }
@@ -128,10 +142,25 @@ Result<Segment> Segment::create(const SegmentSpec& spec) {
     return errno_error(errno, "seal segment " + name);
   if (spec.survives_fork) keep_across_fork(*region);
   prefault(*region, true);
-  const SegmentFacts facts{spec.epoch, spec.base_index, spec.ring_capacity, register_membarrier()};
+  const SegmentFacts facts{.epoch = spec.epoch,
+                           .base_index = spec.base_index,
+                           .ring_capacity = spec.ring_capacity,
+                           .slab_bytes = spec.slab_bytes,
+                           .membarrier = register_membarrier()};
   Segment segment(std::move(*fd), std::move(*region), facts);
   write_header(segment.page().header, spec, total, facts.membarrier);
   return segment;
+}
+
+Result<void> Segment::reserve_slabs(std::uint64_t offset, std::uint64_t bytes) const {
+  const std::uint64_t from = end_page_bytes + facts_.ring_capacity + offset;
+  // The seals forbid another size, not pages inside it (memfd_create(2), fallocate(2)).
+  while (::fallocate(fd_.get(), 0, static_cast<off_t>(from), static_cast<off_t>(bytes)) != 0) {
+    if (errno != EINTR) return errno_error(errno, "allocate memory of a segment");
+  }
+  // Maps them, too: a convenience, which may fail on kernels before 5.14.
+  ::madvise(region_.data() + from, bytes, MADV_POPULATE_WRITE);
+  return {};
 }
 
 Result<PeerSegment> Segment::attach_peer(base::UniqueFd fd, bool survives_fork) {

@@ -1,4 +1,4 @@
-// Memory that one process writes and others only read: an end page and, for lanes, a ring. Made by
+// Memory that one process writes and others only read: an end page and, for lanes, a ring and slabs. Made by
 // the owner, sealed so that the kernel refuses every further writable mapping, handed over as a
 // descriptor. Used by every transport and by the brain; knows nothing of links or messages.
 #pragma once
@@ -22,6 +22,7 @@ struct SegmentSpec {
   std::string name;               // shown in /proc/PID/maps
   std::uint16_t epoch = 1;        // the owner's incarnation on its link
   std::size_t ring_capacity = 0;  // a power of two; 0: no ring, the end page only counts
+  std::size_t slab_bytes = 0;     // a power of two from 1 KiB on; only behind a ring
   std::uint64_t base_index = 0;   // messages committed by earlier incarnations
   bool survives_fork = false;     // else a forked child does not have the mapping
 };
@@ -31,6 +32,7 @@ struct SegmentFacts {
   std::uint16_t epoch = 0;
   std::uint64_t base_index = 0;
   std::size_t ring_capacity = 0;
+  std::size_t slab_bytes = 0;
   bool membarrier = false;  // the owner is registered, see wake.hpp
 };
 
@@ -41,6 +43,9 @@ class PeerSegment {
   const EndPage& page() const noexcept { return *reinterpret_cast<const EndPage*>(region_.data()); }
   std::span<const std::byte> ring() const noexcept {
     return {region_.data() + end_page_bytes, facts_.ring_capacity};
+  }
+  std::span<const std::byte> slabs() const noexcept {
+    return {region_.data() + end_page_bytes + facts_.ring_capacity, facts_.slab_bytes};
   }
   const SegmentFacts& facts() const noexcept { return facts_; }
 
@@ -67,6 +72,11 @@ class Segment {
   std::span<std::byte> ring() const noexcept {
     return {region_.data() + end_page_bytes, facts_.ring_capacity};
   }
+  std::span<std::byte> slabs() const noexcept {
+    return {region_.data() + end_page_bytes + facts_.ring_capacity, facts_.slab_bytes};
+  }
+  // Has memory allocated for a part of the slabs, so that no write to it ends in SIGBUS.
+  Result<void> reserve_slabs(std::uint64_t offset, std::uint64_t bytes) const;
   const SegmentFacts& facts() const noexcept { return facts_; }
   int fd() const noexcept { return fd_.get(); }
 

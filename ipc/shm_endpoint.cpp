@@ -9,6 +9,7 @@
 
 #include "ipc/shm_receiver.hpp"
 #include "ipc/shm_sender.hpp"
+#include "ipc/succession.hpp"
 
 namespace bulkhead::ipc {
 namespace {
@@ -22,14 +23,26 @@ class ShmEndpoint final : public Endpoint {
         receiver_(link_, resume) {}
 
   Result<void> send(std::span<const std::byte> bytes, Deadline deadline) override {
+    if (sender_.send_at_once(bytes, deadline)) return {};
     return sender_.send(bytes, deadline);
   }
+  Result<Lent> lend(std::size_t bytes, Deadline deadline) override {
+    return sender_.lend(bytes, deadline);
+  }
+  Result<void> commit(const Lent& lent, Deadline deadline) override {
+    return sender_.commit(lent, deadline);
+  }
+  void abandon(const Lent& lent) noexcept override { sender_.abandon(lent); }
+  // A peer that is answering right now is waited for here, so that its message is on its way to the
+  // caller with the first look that finds it.
   Result<Message> receive(Deadline deadline) override {
-    ShmReceiver::Received got;
-    if (!receiver_.take_at_once(got, deadline)) {
-      if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
+    ShmReceiver::Received got;  // its address is not taken, so that it stays in registers
+    for (int looks = receiver_.looks_at_once(deadline);;) {
+      const auto glance = receiver_.take_at_once(got, deadline);
+      if (glance == ShmReceiver::Glance::record) return hand_out(got);
+      if (glance == ShmReceiver::Glance::unusual || --looks <= 0) return receive_slowly(deadline);
+      cpu_pause();
     }
-    return make_message({got.bytes, got.index, got.index, got.epoch, got.redelivered});
   }
   void acknowledge(std::uint64_t position) noexcept override { receiver_.acknowledge(position); }
   void release(std::uint64_t position) noexcept override { receiver_.release(position); }
@@ -45,17 +58,32 @@ class ShmEndpoint final : public Endpoint {
   int segment_fd() const noexcept override { return link_.segment.fd(); }
   void close() noexcept override;
   std::uint16_t peer_epoch() const noexcept override { return link_.roster.epoch(); }
+  bool peer_is_dead(std::uint16_t epoch) const noexcept override {
+    return link_.roster.is_dead(epoch);
+  }
   std::uint64_t last_committed() const noexcept override { return sender_.committed(); }
   std::uint64_t resume_point() const noexcept override { return resume_point_; }
   ChannelStats stats() const noexcept override;
   const EndSpec& spec() const noexcept override { return link_.spec; }
 
  private:
+  Result<Message> receive_slowly(Deadline);
+  Result<Message> hand_out(const ShmReceiver::Received& got) noexcept {
+    return Result<Message>(boost::system::in_place_value,
+                           part(got.bytes, got.index, got.index, got.epoch, got.redelivered));
+  }
+
   ShmLink link_;
   const std::uint64_t resume_point_;
   ShmSender sender_;
   ShmReceiver receiver_;
 };
+
+Result<Message> ShmEndpoint::receive_slowly(Deadline deadline) {
+  ShmReceiver::Received got;
+  if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
+  return hand_out(got);
+}
 
 // The peer may have gone to sleep after it got our segment and before we got its own, or the
 // doorbells: what we committed in between was not rung for.
@@ -113,33 +141,6 @@ ChannelStats ShmEndpoint::stats() const noexcept {
   return stats;
 }
 
-struct Succession {
-  std::uint64_t base_index = 0;
-  ResumeState resume;
-};
-
-Result<Succession> take_over(EndSpec& spec) {
-  Succession succession;
-  if (!spec.predecessor.is_open()) return succession;
-  auto before = Segment::attach_peer(std::move(spec.predecessor));
-  if (!before) return before.error();
-  const auto committed = load_committed(before->page());
-  const auto acknowledged = load_acknowledged(before->page());
-  if (before->facts().ring_capacity == 0 || !committed || !acknowledged) {
-    return make_error(Errc::protocol_violation,
-                      spec.link + ": the segment of our predecessor is no lane at rest");
-  }
-  // Killed between a commit and its note in the end page: the records say how far it came.
-  LaneConsumer walk(before->ring(), committed->position, committed->count);
-  LaneConsumer::Record record;
-  while (walk.last_index() - committed->count < before->facts().ring_capacity / cache_line &&
-         walk.poll(record) == LaneConsumer::Found::record) {
-  }
-  succession.base_index = walk.last_index();
-  succession.resume = {*acknowledged, load_taken(before->page()), load_redelivered(before->page())};
-  return succession;
-}
-
 Error unfit(const EndSpec& spec, const std::string& what) {
   return make_error(Errc::invalid_argument, spec.link + ": " + what);
 }
@@ -166,6 +167,7 @@ Result<std::shared_ptr<Endpoint>> open_shm_endpoint(EndSpec spec) {
   auto segment = Segment::create({.name = spec.link,
                                   .epoch = spec.epoch,
                                   .ring_capacity = options.capacity,
+                                  .slab_bytes = options.capacity,
                                   .base_index = succession->base_index,
                                   .survives_fork = spec.survives_fork});
   if (!segment) return segment.error();

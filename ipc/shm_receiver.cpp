@@ -7,15 +7,11 @@ ShmReceiver::ShmReceiver(ShmLink& link, const ResumeState& resume)
       single_(link.spec.peer_life == PeerLife::single),
       resume_(resume),
       ledger_(resume.acknowledged.count),
-      within_taken_(resume.taken.epoch != 0),
+      taken_before_(resume),
       sleeper_(link.segment.page().armed, link.segment.page().cpu, link.roster.version(),
                *link.spec.attention, link.spec.options.wait),
       ringer_(link.segment.page().space_bell) {
-  // Before the segment is offered: a producer that switches to it finds the cursor where it was.
-  EndPage& page = link.segment.page();
-  store_taken(page, resume.taken);
-  store_acknowledged(page, resume.acknowledged);
-  store_redelivered(page, resume.redelivered);
+  store_resume(link.segment.page(), resume);
 }
 
 Result<void> ShmReceiver::receive(Received& received, Deadline deadline) {
@@ -79,16 +75,6 @@ void ShmReceiver::note_redelivered() noexcept {
   store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
 }
 
-bool ShmReceiver::was_taken(Cursor end) noexcept {
-  const Cursor taken = resume_.taken;
-  const Cursor acked = resume_.acknowledged.cursor;
-  const std::uint64_t from = acked.epoch == end.epoch ? acked.position : 0;
-  within_taken_ = taken.epoch == end.epoch
-                      ? distance(from, end.position) <= distance(from, taken.position)
-                      : is_newer(taken.epoch, end.epoch);
-  return within_taken_;
-}
-
 bool ShmReceiver::source_is_drained() const noexcept {
   const std::uint16_t epoch = source_->epoch;
   // A successor exists only after a confirmed death.
@@ -104,12 +90,14 @@ bool ShmReceiver::next_source() {
     const auto& facts = segment->facts();
     const bool resumes = !source_ && facts.epoch == from.epoch;
     if (!resumes && !is_newer(facts.epoch, from.epoch)) continue;
-    if (!resumes && facts.base_index != ledger_.limit() - 1 && !renumber(facts.base_index))
+    if (!resumes && facts.base_index != ledger_.limit() - 1 &&
+        !renumber(facts.epoch, facts.base_index))
       return false;
     const std::uint64_t last_index = ledger_.limit() - 1;
     if (source_ && ledger_.settled() != last_index) held_.push_back({source_->segment, last_index});
-    source_.emplace(Source{segment, facts.epoch,
-                           LaneConsumer(segment->ring(), resumes ? from.position : 0, last_index)});
+    source_.emplace(Source{
+        segment, facts.epoch,
+        LaneConsumer(segment->ring(), resumes ? from.position : 0, last_index, segment->slabs())});
     complaint_ = nullptr;
     decide_polling();
     link_.roster.forget_before(facts.epoch);
@@ -120,12 +108,15 @@ bool ShmReceiver::next_source() {
 
 // An incarnation does not begin where the one before it ended. What lies between is lost, which
 // receive() says once; then the link goes on, as soon as nobody holds a message of the old numbers.
-bool ShmReceiver::renumber(std::uint64_t base_index) {
+bool ShmReceiver::renumber(std::uint16_t epoch, std::uint64_t base_index) {
+  const bool settled = ledger_.settled() == ledger_.limit() - 1;
   if (complaint_ == nullptr) {
     violate("an incarnation does not begin where the one before it ended");
+    // Who ends on the complaint must not leave it to each of its successors.
+    if (settled) store_acknowledged(link_.segment.page(), {{epoch, 0}, base_index});
     return false;
   }
-  if (ledger_.settled() != ledger_.limit() - 1) return false;
+  if (!settled) return false;
   ledger_ = DeliveryLedger(base_index);
   return true;
 }
@@ -146,20 +137,16 @@ std::optional<Errc> ShmReceiver::ending() const noexcept {
   return std::nullopt;
 }
 
-void ShmReceiver::acknowledge(std::uint64_t index) noexcept {
-  if (ledger_.acknowledge(index)) publish_acknowledged();
-}
-
 void ShmReceiver::release(std::uint64_t index) noexcept {
   if (ledger_.release(index)) publish_acknowledged();
 }
 
-void ShmReceiver::publish_acknowledged() noexcept {
-  store_acknowledged(link_.segment.page(), {ledger_.cursor(), ledger_.settled()});
+void ShmReceiver::let_go_of_exhausted() noexcept {
   while (!held_.empty() && held_.front().last_index <= ledger_.settled())
     held_.erase(held_.begin());
-  if (!peer_.segment) return;
-  waker_barrier(peer_.barrier);
+}
+
+void ShmReceiver::wake_sender() noexcept {
   // A doorbell that we do not know yet is rung by whoever brings it (ShmEndpoint::post).
   const auto* bell =
       peer_.doorbells && peer_.doorbells->space.is_open() ? &peer_.doorbells->space : nullptr;
@@ -189,10 +176,18 @@ bool ShmReceiver::prepare_wait() {
   return true;
 }
 
+// Before the first call of this direction there is no picture yet, but there may be a doorbell.
+int ShmReceiver::doorbell() const noexcept {
+  if (bell_ended_) return -1;
+  const auto bells = peer_.doorbells ? peer_.doorbells : link_.roster.doorbells();
+  return bells ? bells->message.get() : -1;
+}
+
 void ShmReceiver::finish_wait() noexcept {
   if (sleeper_.is_armed()) sleeper_.disarm();
   // An ended connection polls readable for ever; the next incarnation brings a new one.
-  if (doorbell() >= 0 && !Doorbells::drain(peer_.doorbells->message)) bell_ended_ = true;
+  const bool polled = peer_.doorbells && !bell_ended_;
+  if (polled && !Doorbells::drain(peer_.doorbells->message)) bell_ended_ = true;
 }
 
 }  // namespace bulkhead::ipc

@@ -15,15 +15,9 @@
 #include "ipc/delivery_ledger.hpp"
 #include "ipc/lane_consumer.hpp"
 #include "ipc/shm_link.hpp"
+#include "ipc/succession.hpp"
 
 namespace bulkhead::ipc {
-
-// Where a receiver begins: what its predecessor had taken and acknowledged.
-struct ResumeState {
-  Acknowledged acknowledged;
-  Cursor taken;
-  std::uint64_t redelivered = 0;
-};
 
 class ShmReceiver {
  public:
@@ -36,25 +30,30 @@ class ShmReceiver {
 
   ShmReceiver(ShmLink& link, const ResumeState&);
 
-  // The common case, inline: a message is there and nothing else is going on.
-  [[gnu::always_inline]] bool take_at_once(Received& received, Deadline deadline) {
+  // The common cases, inline: a message is there, or nothing, and nothing else is going on.
+  using Glance = LaneConsumer::Glance;
+  [[gnu::always_inline]] Glance take_at_once(Received& received, Deadline deadline) {
     const bool quiet = !sleeper_.attention_moved() && link_.roster.version_now() == seen_ &&
                        !deadline.stopped() && can_poll_ && !ledger_.has_returned();
-    if (!quiet) return false;
+    if (!quiet) return Glance::unusual;
     LaneConsumer::Record record;
-    if (source_->lane.poll(record) != LaneConsumer::Found::record) return false;
-    hand_out(record, received);
-    return true;
+    const Glance glance = source_->lane.take(record);
+    if (glance == Glance::record) hand_out(record, received);
+    return glance;
+  }
+  // How often take_at_once() is worth a try: once where waiting is not wanted.
+  int looks_at_once(Deadline deadline) const noexcept {
+    return deadline.is_now() ? 1 : sleeper_.looks_at_once();
   }
   Result<void> receive(Received&, Deadline);  // everything else
-  void acknowledge(std::uint64_t index) noexcept;
+  void acknowledge(std::uint64_t index) noexcept {
+    if (ledger_.acknowledge(index)) publish_acknowledged();
+  }
   void release(std::uint64_t index) noexcept;
 
   bool prepare_wait();
   void finish_wait() noexcept;
-  int doorbell() const noexcept {
-    return bell_ended_ || !peer_.doorbells ? -1 : peer_.doorbells->message.get();
-  }
+  int doorbell() const noexcept;
 
   std::uint64_t received() const noexcept { return received_.get(); }  // any thread, as below
   std::uint64_t redelivered() const noexcept { return redelivered_.get(); }
@@ -83,10 +82,10 @@ class ShmReceiver {
   void refresh();
   bool take(Received&);
   bool take_returned(Received&);
-  // Inlined by force: a record that goes through memory between two calls costs as much as all else.
+  // Inlined by force, see LaneConsumer::take.
   [[gnu::always_inline]] void hand_out(const LaneConsumer::Record& record, Received& received) {
     const Cursor end{source_->epoch, record.end};
-    const bool again = within_taken_ && was_taken(end);
+    const bool again = taken_before_.covers(end);
     ledger_.add(record.bytes, end, again);
     received_.add(1);
     bytes_.add(record.bytes.size());
@@ -95,12 +94,14 @@ class ShmReceiver {
     } else {
       store_taken(link_.segment.page(), end);
     }
-    received = {record.bytes, record.index, end.epoch, again};
+    received.bytes = record.bytes;
+    received.index = record.index;
+    received.epoch = end.epoch;
+    received.redelivered = again;
   }
   void note_redelivered() noexcept;
   bool next_source();
   bool source_is_drained() const noexcept;
-  bool was_taken(Cursor end) noexcept;
   void decide_polling() noexcept {
     // relaxed: nudge() published it together with the version that look_around() has read.
     can_poll_ = source_ && complaint_ == nullptr && !link_.closed.load(std::memory_order_relaxed);
@@ -110,10 +111,18 @@ class ShmReceiver {
            (single_ && peer_.has_closed());
   }
   bool can_act();
-  bool renumber(std::uint64_t base_index);
+  bool renumber(std::uint16_t epoch, std::uint64_t base_index);
   std::optional<Errc> ending() const noexcept;
   void violate(const char* complaint) noexcept;
-  void publish_acknowledged() noexcept;
+  void publish_acknowledged() noexcept {
+    store_acknowledged(link_.segment.page(), {ledger_.cursor(), ledger_.settled()});
+    if (!held_.empty()) let_go_of_exhausted();
+    if (!peer_.segment) return;
+    waker_barrier(peer_.barrier);
+    if (ringer_.is_asleep(peer_.segment->page().wants_space)) wake_sender();
+  }
+  void let_go_of_exhausted() noexcept;
+  void wake_sender() noexcept;
   PeerSigns signs() const noexcept;
 
   ShmLink& link_;
@@ -128,7 +137,7 @@ class ShmReceiver {
   const char* complaint_ = nullptr;  // about what source_ shows, or the incarnation after it
   bool complained_ = false;          // receive() has returned it
   bool can_poll_ = false;            // there is a source, and no reason to leave it alone
-  bool within_taken_;                // what our predecessor had taken is not over yet
+  TakenRange taken_before_;          // by our predecessor
   bool bell_ended_ = false;
   Sleeper sleeper_;
   Ringer ringer_;

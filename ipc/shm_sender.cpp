@@ -1,47 +1,139 @@
 #include "ipc/shm_sender.hpp"
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
 namespace bulkhead::ipc {
 namespace {
 
 constexpr const char* impossible_acknowledgement =
     "the peer acknowledged what it cannot have received";
 
+// From here on a block that was used just now, in one piece, is faster than the next part of the ring.
+constexpr std::size_t inline_bytes_max = std::size_t{16} << 10;
+
+// The names of loans: blocks begin at multiples of 1 KiB, which leaves room for their size.
+std::uint64_t token_of(Slab slab) noexcept {
+  return slab.offset | static_cast<std::uint64_t>(std::countr_zero(slab.bytes));
+}
+Slab slab_of(std::uint64_t token) noexcept {
+  return {token & ~std::uint64_t{slab_bytes_min - 1},
+          std::uint64_t{1} << (token & (slab_bytes_min - 1))};
+}
+
 }  // namespace
 
 ShmSender::ShmSender(ShmLink& link)
     : link_(link),
       single_(link.spec.peer_life == PeerLife::single),
+      inline_most_(std::min(link.spec.options.max_message, inline_bytes_max)),
       lane_(link.segment.ring(), link.segment.page(), link.segment.facts().base_index),
+      slabs_(link.segment.facts().slab_bytes,
+             [&link](std::uint64_t offset, std::uint64_t bytes) {
+               return link.segment.reserve_slabs(offset, bytes);
+             }),
       base_(link.segment.facts().base_index),
       sleeper_(link.segment.page().wants_space, link.segment.page().cpu, link.roster.version(),
                *link.spec.attention, link.spec.options.wait),
       ringer_(link.segment.page().message_bell) {}
 
-Result<void> ShmSender::send(std::span<const std::byte> bytes, Deadline deadline) {
-  if (bytes.size() > link_.spec.options.max_message) {
-    return make_error(Errc::message_too_big, link_.spec.link + ": " + std::to_string(bytes.size()) +
-                                                 " bytes, max_message is " +
-                                                 std::to_string(link_.spec.options.max_message));
-  }
+Result<void> ShmSender::check_size(std::size_t bytes) const {
+  if (bytes <= link_.spec.options.max_message) return {};
+  return make_error(Errc::message_too_big, link_.spec.link + ": " + std::to_string(bytes) +
+                                               " bytes, max_message is " +
+                                               std::to_string(link_.spec.options.max_message));
+}
+
+// Attempts until one succeeds: again whenever the peer has let go of something.
+template <class Attempt>
+Result<void> ShmSender::when_possible(Deadline deadline, const Attempt& attempt) {
   auto end = deadline.stopped() ? Sleeper::End::stopped : Sleeper::End::look;
   for (;;) {
     if (end == Sleeper::End::stopped) return link_.error(Errc::stopped);
     if (!is_clear()) return trouble();
-    bool committed = lane_.push(bytes);
-    if (!committed && peer_.segment) {
+    bool done = attempt();
+    if (!done && peer_.segment) {
       reclaim();
       if (trouble_ != Errc{}) return trouble();
-      committed = lane_.push(bytes);
+      done = attempt();
     }
-    if (committed) {
-      sent_.add(1);
-      bytes_.add(bytes.size());
-      if (peer_.segment) wake_receiver();
-      return {};
-    }
+    if (done) return {};
     if (end == Sleeper::End::timed_out) return link_.error(Errc::timed_out, "no space");
     if (deadline.is_now()) return link_.error(Errc::would_block);
     end = sleeper_.wait(deadline, signs(), seen_, [this] { return cursor_moved(); });
+  }
+}
+
+Result<void> ShmSender::send(std::span<const std::byte> bytes, Deadline deadline) {
+  if (auto fits = check_size(bytes.size()); !fits) return fits;
+  const bool large = bytes.size() > inline_most_;
+  return when_possible(deadline, [&] {
+    if (large && send_in_slab(bytes)) return true;
+    if (!lane_.push(bytes)) return false;
+    sent(bytes.size());
+    return true;
+  });
+}
+
+bool ShmSender::send_in_slab(std::span<const std::byte> bytes) {
+  if (!lane_.has_room(sizeof(SlabRef))) return false;
+  collect_slabs();  // a block that has just come back is still in a cache, and takes a copy fastest
+  const auto slab = slabs_.take(bytes.size());
+  if (!slab) return false;  // no error: the ring carries it
+  std::memcpy(link_.segment.slabs().data() + slab->offset, bytes.data(), bytes.size());
+  const bool pushed = push_slab(*slab, bytes.size());
+  BULKHEAD_ASSERT(pushed);  // there was room, and only we take it
+  return true;
+}
+
+Result<Endpoint::Lent> ShmSender::lend(std::size_t bytes, Deadline deadline) {
+  if (auto fits = check_size(bytes); !fits) return fits.error();
+  Result<Slab> slab = Slab{};
+  const auto done = when_possible(deadline, [&] {
+    if (!slabs_.has_at_hand(bytes)) collect_slabs();
+    slab = slabs_.take(bytes);
+    return slab || !slab.error().is(Errc::would_block) || under_way_.empty();
+  });
+  if (!done) return done.error();
+  if (slab) {
+    const auto area = link_.segment.slabs();
+    return Endpoint::Lent{area.subspan(slab->offset, bytes), token_of(*slab)};
+  }
+  if (!slab.error().is(Errc::would_block)) {
+    return link_.error(Errc::out_of_budget, slab.error().to_string().c_str());
+  }
+  return link_.error(Errc::out_of_budget, "loans that were not committed fill its slabs");
+}
+
+Result<void> ShmSender::commit(const Endpoint::Lent& lent, Deadline deadline) {
+  const Slab slab = slab_of(lent.token);
+  return when_possible(deadline, [&] { return push_slab(slab, lent.bytes.size()); });
+}
+
+void ShmSender::abandon(const Endpoint::Lent& lent) noexcept {
+  slabs_.give_back(slab_of(lent.token));
+}
+
+bool ShmSender::push_slab(Slab slab, std::size_t bytes) noexcept {
+  if (!lane_.push_slab({slab.offset, bytes})) return false;
+  under_way_.push_back({lane_.position(), slab});
+  sent(bytes);
+  // The next block's ends are in the peer's cache, if anywhere: fetched while nobody waits for them.
+  if (const auto next = slabs_.next_offset(slab.bytes)) {
+    const std::byte* const at = link_.segment.slabs().data() + *next;
+    __builtin_prefetch(at, 1);
+    if (bytes > cache_line) __builtin_prefetch(at + bytes - 1, 1);
+  }
+  return true;
+}
+
+// (I5): a slab that a record in [acked, p) names is never written.
+void ShmSender::collect_slabs() noexcept {
+  if (peer_.segment && trouble_ == Errc{}) reclaim();
+  while (!under_way_.empty() && under_way_.front().end <= lane_.reclaimed()) {
+    slabs_.give_back(under_way_.front().slab);
+    under_way_.pop_front();
   }
 }
 
@@ -105,7 +197,6 @@ bool ShmSender::cursor_moved() const noexcept {
 }
 
 void ShmSender::wake_receiver() noexcept {
-  waker_barrier(peer_.barrier);
   const auto& arming = peer_.segment->page().armed;
   if (ringer_.ring_if_asleep(arming, peer_.doorbells ? &peer_.doorbells->message : nullptr)) return;
   // The doorbells may have come since we looked; if not, whoever brings them rings (ShmEndpoint::post).

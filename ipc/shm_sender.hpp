@@ -9,10 +9,12 @@
 #include <bulkhead/error.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 
 #include "ipc/lane_producer.hpp"
 #include "ipc/shm_link.hpp"
+#include "ipc/slab_pool.hpp"
 
 namespace bulkhead::ipc {
 
@@ -20,7 +22,21 @@ class ShmSender {
  public:
   explicit ShmSender(ShmLink& link);
 
-  Result<void> send(std::span<const std::byte> bytes, Deadline);
+  // The common case, inline: there is room and nothing else is going on.
+  [[gnu::always_inline]] bool send_at_once(std::span<const std::byte> bytes, Deadline deadline) {
+    if (sleeper_.attention_moved() || link_.roster.version_now() != seen_ || deadline.stopped() ||
+        trouble_ != Errc{} || (single_ && peer_.has_closed()) || bytes.size() > inline_most_ ||
+        !lane_.push(bytes)) {
+      return false;
+    }
+    sent(bytes.size());
+    return true;
+  }
+  Result<void> send(std::span<const std::byte> bytes, Deadline);  // everything else
+
+  Result<Endpoint::Lent> lend(std::size_t bytes, Deadline);
+  Result<void> commit(const Endpoint::Lent&, Deadline);
+  void abandon(const Endpoint::Lent&) noexcept;
 
   bool prepare_wait(std::size_t bytes);
   void finish_wait() noexcept;
@@ -41,6 +57,25 @@ class ShmSender {
     if (link_.roster.version_now() != seen_) refresh();
     return trouble_ == Errc{} && !(single_ && peer_.has_closed());
   }
+  // A slab whose message is under way, until the peer is done with it.
+  struct UnderWay {
+    std::uint64_t end;  // the position after its record
+    Slab slab;
+  };
+
+  template <class Attempt>
+  Result<void> when_possible(Deadline, const Attempt&);
+  Result<void> check_size(std::size_t bytes) const;
+  bool send_in_slab(std::span<const std::byte> bytes);
+  bool push_slab(Slab, std::size_t bytes) noexcept;
+  void collect_slabs() noexcept;
+  void sent(std::size_t bytes) noexcept {
+    sent_.add(1);
+    bytes_.add(bytes);
+    if (!peer_.segment) return;
+    waker_barrier(peer_.barrier);
+    if (ringer_.is_asleep(peer_.segment->page().armed)) wake_receiver();
+  }
   void refresh();
   Error trouble() const;
   void reclaim() noexcept;
@@ -51,7 +86,10 @@ class ShmSender {
 
   ShmLink& link_;
   const bool single_;
+  const std::size_t inline_most_;  // what is longer goes into a slab when one is free
   LaneProducer lane_;
+  SlabPool slabs_;
+  std::deque<UnderWay> under_way_;  // in the order of their records
   const std::uint64_t base_;
   LivePeer peer_;
   std::uint32_t seen_ = 0;  // version of the roster

@@ -30,6 +30,7 @@ void Sleeper::service() noexcept {
 
 // A peer that last waited on our CPU cannot answer while we spin on it.
 bool Sleeper::may_spin(PeerSigns peer) noexcept {
+  spins_ = false;
   if (mode_ == WaitMode::block || peer.bell == nullptr) return false;
   const auto here = static_cast<std::uint32_t>(::sched_getcpu()) + 1;
   if (here != cpu_seen_) {
@@ -38,7 +39,8 @@ bool Sleeper::may_spin(PeerSigns peer) noexcept {
   }
   if (peer.cpu->load(std::memory_order_relaxed) == here)
     return false;  // relaxed: a hint from the peer
-  return mode_ == WaitMode::spin || pace_.budget() != SpinPace::Span::zero();
+  spins_ = mode_ == WaitMode::spin || pace_.budget() != SpinPace::Span::zero();
+  return spins_;
 }
 
 bool Sleeper::interrupted(std::uint32_t mailbox_seen) const noexcept {

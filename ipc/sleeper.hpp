@@ -70,6 +70,9 @@ class Sleeper {
   }
   void service() noexcept;
 
+  // How many looks without a clock are worth while before wait(), as it saw when it last began.
+  int looks_at_once() const noexcept { return spins_ ? burst : 1; }
+
   // Ends with `look` when `ready()` may be true, or the mailbox or the attention word moved; the
   // latter is serviced then. `mailbox_seen` is the mailbox as the caller has read it.
   template <class Ready>
@@ -152,6 +155,7 @@ class Sleeper {
   std::uint32_t sequence_ = 0;
   WaitMode mode_;
   bool armed_ = false;
+  bool spins_ = false;  // what may_spin() said last
   Clock::time_point next_service_;
   SpinPace pace_;
   Counter sleeps_, safety_net_;

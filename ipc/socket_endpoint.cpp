@@ -4,40 +4,26 @@
 // |-----------------|-----------------------|-------------------------|-----------------------------|
 // | socket.closed   | close()               | both threads            | that the end is closed      |
 // | socket.verdict  | whoever finds the end | both threads            | how the link ended          |
-// | socket.version  | post()                | the sending thread      | that links_ holds news      |
+// | socket.version  | post()                | both threads            | that there is news of links |
 // | socket.gone     | post()                | the receiving thread    | the peer writes no more     |
-// Everything else is guarded by the lock named beside it. All of it is private memory of one process:
-// a kill in between leaves nothing behind.
+// | socket.in_step  | the sending thread    | the peer's receiver     | all that was committed      |
+// | page.closed     | close()               | the peer, both threads  | all that was committed      |
+// The first four are private memory of one process: a kill in between leaves nothing behind. The last two
+// lie in our page: killed before the store, the receiver hears of our death and reads the window to its end.
 #include "ipc/socket_endpoint.hpp"
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <string>
 #include <utility>
 
-#include "ipc/peer_roster.hpp"
+#include "ipc/epoch.hpp"
 
 namespace bulkhead::ipc {
 namespace {
-
-struct Inheritance {
-  std::uint64_t committed = 0;
-  Acknowledged acknowledged;
-};
-
-// What our previous incarnation got done. A page that was never written says zero.
-Result<Inheritance> inherit(base::UniqueFd predecessor) {
-  Inheritance found;
-  if (!predecessor.is_open()) return found;
-  auto page = Segment::attach_peer(std::move(predecessor));
-  if (!page) return page.error();
-  // Nobody writes any more, so a pair that does not hold still was never whole.
-  if (const auto committed = load_committed(page->page())) found.committed = committed->count;
-  if (const auto acked = load_acknowledged(page->page())) found.acknowledged = *acked;
-  return found;
-}
 
 Result<base::UniqueFd> make_bell() {
   base::UniqueFd bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -48,31 +34,30 @@ Result<base::UniqueFd> make_bell() {
 }  // namespace
 
 Result<std::shared_ptr<Endpoint>> open_socket_endpoint(Transport transport, EndSpec spec) {
-  if (spec.options.max_message == 0 ||
-      spec.options.max_message > std::numeric_limits<std::uint32_t>::max() / 2) {
+  const auto& options = spec.options;
+  if (options.max_message == 0 ||
+      options.max_message > std::numeric_limits<std::uint32_t>::max() / 2) {
     return make_error(Errc::invalid_argument, "link '" + spec.link + "': max_message of " +
-                                                  std::to_string(spec.options.max_message) +
+                                                  std::to_string(options.max_message) +
                                                   " bytes (1 byte to 2 GiB)");
   }
-  auto inherited = inherit(std::move(spec.predecessor));
-  if (!inherited) return inherited.error();
-  auto segment = Segment::create({.name = spec.link,
-                                  .epoch = spec.epoch,
-                                  .ring_capacity = 0,
-                                  .base_index = inherited->committed,
-                                  .survives_fork = spec.survives_fork});
+  const auto succession = take_over(spec);
+  if (!succession) return succession.error();
+  auto segment = Segment::create(
+      {.name = spec.link,
+       .epoch = spec.epoch,
+       .ring_capacity = ResendWindow::bytes_for(options.capacity, options.max_message),
+       .base_index = succession->base_index,
+       .survives_fork = spec.survives_fork});
   if (!segment) return segment.error();
-  // A successor that dies before its first message must not look as if the link began anew.
-  store_committed(segment->page(), {inherited->committed, inherited->committed});
-  store_taken(segment->page(), inherited->acknowledged.cursor);
-  store_acknowledged(segment->page(), inherited->acknowledged);
+  store_resume(segment->page(), succession->resume);
   auto send_bell = make_bell();
   if (!send_bell) return send_bell.error();
   auto receive_bell = make_bell();
   if (!receive_bell) return receive_bell.error();
-  return Endpoint::share(std::make_unique<SocketEndpoint>(SocketEndpoint::Parts{
-      transport, std::move(spec), std::move(*segment), std::move(*send_bell),
-      std::move(*receive_bell), inherited->committed, inherited->acknowledged}));
+  return Endpoint::share(std::make_unique<SocketEndpoint>(
+      SocketEndpoint::Parts{transport, std::move(spec), std::move(*segment), std::move(*send_bell),
+                            std::move(*receive_bell), succession->resume}));
 }
 
 SocketEndpoint::SocketEndpoint(Parts parts)
@@ -81,19 +66,34 @@ SocketEndpoint::SocketEndpoint(Parts parts)
       segment_(std::move(parts.segment)),
       send_bell_(std::move(parts.send_bell)),
       receive_bell_(std::move(parts.receive_bell)),
-      // The cursor is the index after the last acknowledged message; zero when there was none.
-      resume_point_(std::max<std::uint64_t>(parts.acknowledged.cursor.position, 1)),
-      committed_(parts.committed),
-      acknowledged_before_(parts.acknowledged.count) {}
+      resume_(parts.resume),
+      committed_(segment_.facts().base_index),
+      window_(segment_),
+      last_index_(resume_.acknowledged.count),
+      ledger_(resume_.acknowledged.count),
+      taken_before_(resume_),
+      first_held_(resume_.acknowledged.count + 1),
+      ringer_(segment_.page().space_bell),
+      roster_(spec_.survives_fork) {}
 
+// Whatever the news is, what is committed and unsent goes to the newest connection at once: perhaps nobody
+// calls this end for a long time.
 void SocketEndpoint::post(LinkUpdate update) {
   switch (update.kind) {
     case LinkUpdate::Kind::sockets: post_sockets(std::move(update)); break;
     case LinkUpdate::Kind::peer_segment: post_segment(std::move(update)); break;
     case LinkUpdate::Kind::peer_died:
-    case LinkUpdate::Kind::peer_closed: post_gone(update); break;
+    case LinkUpdate::Kind::peer_closed: post_gone(std::move(update)); break;
   }
+  pump_news();
   ring_bells();
+}
+
+// By links_: the first that is heard of an incarnation ends what was known of those before it.
+void SocketEndpoint::begin_incarnation(std::uint16_t epoch) noexcept {
+  if (newest_epoch_ != 0 && is_newer(newest_epoch_, epoch)) return;
+  if (epoch != newest_epoch_) peer_closed_ = peer_died_ = false;
+  newest_epoch_ = epoch;
 }
 
 // A brain that was restarted may say again what is known: a second connection to the same
@@ -106,44 +106,66 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
                   (update.epoch == newest_->peer_epoch && !newest_->wire->hung_up()))) {
     return;
   }
+  base::UniqueFd bell;
+  if (update.fds.size() > descriptors_of(transport_)) {
+    bell = std::move(update.fds.back());
+    update.fds.pop_back();
+  }
   auto wire = open_wire(transport_, std::move(update.fds), spec_.options);
   if (!wire) return violate();
   auto connection = std::make_shared<Connection>(
       std::move(*wire), FrameExpectation{spec_.options.max_message, update.epoch, 0}, pool_);
+  connection->bell = std::move(bell);
+  const auto page = roster_.newest();
+  connection->bare = is_single() && (!page || page->facts().epoch != update.epoch);
   if (newest_) {
-    // sync socket.gone: release; pairs with is_drained(); the old incarnation wrote its last before this
+    // sync socket.gone: release; pairs with source_is_finished(); the old incarnation wrote its last before this
     newest_->peer_gone.store(true, std::memory_order_release);
   }
+  ring_for_space(*connection);
   newest_ = connection;
   arrived_.push_back(std::move(connection));
-  peer_closed_ = peer_died_ = false;
+  begin_incarnation(update.epoch);
   peer_epoch_.store(update.epoch, std::memory_order_relaxed);  // relaxed: a figure for the user
   // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
   version_.fetch_add(1, std::memory_order_release);
 }
 
-void SocketEndpoint::post_gone(const LinkUpdate& update) {
+// The peer may wait for room that we made before we had its bell.
+void SocketEndpoint::ring_for_space(const Connection& connection) noexcept {
+  const auto peer = roster_.newest();
+  if (!peer) return;
+  waker_barrier(Barrier::fences);
+  Ringer(segment_.page().space_bell).ring_if_asleep(peer->page().wants_space, &connection.bell);
+}
+
+void SocketEndpoint::post_segment(LinkUpdate update) {
+  const std::uint16_t epoch = update.epoch;
+  roster_.post(std::move(update));
   const std::lock_guard links(links_);
-  if (newest_ && is_newer(newest_->peer_epoch, update.epoch)) return;
-  peer_epoch_.store(0, std::memory_order_relaxed);  // relaxed: a figure for the user
-  if (newest_) {
-    // sync socket.gone: release; pairs with is_drained(); the peer wrote its last before this
-    newest_->peer_gone.store(true, std::memory_order_release);
-  }
-  if (update.kind == LinkUpdate::Kind::peer_closed) peer_closed_ = true;
-  peer_died_ = true;
+  if (epoch == 0 || (newest_epoch_ != 0 && !is_newer(epoch, newest_epoch_))) return;
+  begin_incarnation(epoch);
+  peer_epoch_.store(epoch, std::memory_order_relaxed);  // relaxed: a figure for the user
   // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
   version_.fetch_add(1, std::memory_order_release);
 }
 
-// The peer's page only serves the statistics here.
-void SocketEndpoint::post_segment(LinkUpdate update) {
-  if (update.fds.empty()) return violate();
-  auto page = Segment::attach_peer(std::move(update.fds[0]), spec_.survives_fork);
-  if (!page) return violate();
+void SocketEndpoint::post_gone(LinkUpdate update) {
+  const auto kind = update.kind;
+  const std::uint16_t epoch = update.epoch;
+  roster_.post(std::move(update));
   const std::lock_guard links(links_);
-  if (!peer_page_ || peer_page_->facts().epoch <= page->facts().epoch)
-    peer_page_ = std::move(*page);
+  if (newest_epoch_ == 0 || !is_newer(newest_epoch_, epoch)) {
+    peer_epoch_.store(0, std::memory_order_relaxed);  // relaxed: a figure for the user
+    if (newest_) {
+      // sync socket.gone: release; pairs with source_is_finished(); the peer wrote its last before this
+      newest_->peer_gone.store(true, std::memory_order_release);
+    }
+    if (kind == LinkUpdate::Kind::peer_closed) peer_closed_ = true;
+    peer_died_ = true;
+  }
+  // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
+  version_.fetch_add(1, std::memory_order_release);
 }
 
 void SocketEndpoint::violate() noexcept {
@@ -157,26 +179,32 @@ void SocketEndpoint::close() noexcept {
   // descriptors go.
   const bool for_good = !spec_.attention || spec_.attention->let_go(used_here());
   ring_bells();
-  const std::scoped_lock all(sending_, receiving_, links_);
-  if (for_good) say_goodbye();
+  const std::scoped_lock both(sending_, receiving_);
+  if (for_good) {
+    adopt_newest();
+    // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
+    segment_.page().closed.store(1, std::memory_order_release);
+    say_goodbye();
+  }
+  const std::lock_guard links(links_);
   out_.reset();
   in_.reset();
+  ours_.reset();
   newest_.reset();
   arrived_.clear();
 }
 
-// Lets the other end tell closing from dying. A full buffer is given room for it; if there is still
-// none, the other end sees a death.
+// Wakes the other end, and tells it, where no page does, that this is no death. A full buffer is given
+// room for it. What the kernel does not take then is in the window, and the end of the connection wakes too.
 void SocketEndpoint::say_goodbye() noexcept {
-  const ConnectionPtr connection = newest_;
-  if (!connection || connection->write_broken) return;
+  if (!out_ || (!out_->bare && pump() != Pumped::all) || !out_) return;
   // relaxed: our own counter, and the sending lock is held.
   const auto last = committed_.load(std::memory_order_relaxed);
   const auto header = make_frame_header(FrameKind::close, spec_.epoch, last, 0);
-  auto& writer = connection->writer;
-  if (writer.write(*connection->wire, header, {}) != WriteStatus::blocked) return;
-  connection->wire->make_room(writer.backlog_bytes() + 2 * packet_payload_max);
-  static_cast<void>(writer.write(*connection->wire, header, {}));
+  auto& writer = out_->writer;
+  if (writer.write(*out_->wire, header, {}) != WriteStatus::blocked) return;
+  out_->wire->make_room(writer.backlog_bytes() + 2 * packet_payload_max);
+  static_cast<void>(writer.write(*out_->wire, header, {}));
 }
 
 std::uint16_t SocketEndpoint::peer_epoch() const noexcept {
@@ -196,14 +224,16 @@ ChannelStats SocketEndpoint::stats() const noexcept {
   stats.bytes_sent = counters_.bytes_sent.get();
   stats.bytes_received = counters_.bytes_received.get();
   stats.sleeps = counters_.send_sleeps.get() + counters_.receive_sleeps.get();
-  stats.violations = counters_.violations.load(std::memory_order_relaxed);  // relaxed: a counter
-  const std::lock_guard links(links_);
-  if (peer_page_) {
-    // The peer's own figure, so at most what we have sent ourselves.
-    const auto acknowledged = load_acknowledged(peer_page_->page());
+  stats.wakes = ringer_.wakes();
+  stats.safety_net = counters_.send_safety_net.get() + counters_.receive_safety_net.get();
+  // relaxed: a counter
+  stats.violations = counters_.violations.load(std::memory_order_relaxed) + roster_.violations();
+  // The peer's own figure, so at most what we have sent ourselves.
+  if (const auto peer = roster_.newest()) {
+    const auto acknowledged = load_acknowledged(peer->page());
     const std::uint64_t before = segment_.facts().base_index;
-    if (acknowledged && acknowledged->cursor.position > before + 1) {
-      stats.acknowledged = std::min(acknowledged->cursor.position - before - 1, stats.sent);
+    if (acknowledged && acknowledged->count > before) {
+      stats.acknowledged = std::min(acknowledged->count - before, stats.sent);
     }
   }
   return stats;

@@ -8,22 +8,20 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <vector>
 
-#include "base/fd.hpp"
 #include "ipc/delivery_ledger.hpp"
-#include "ipc/end_page.hpp"
 #include "ipc/endpoint.hpp"
-#include "ipc/frame_reader.hpp"
-#include "ipc/frame_writer.hpp"
+#include "ipc/live_peer.hpp"
+#include "ipc/resend_window.hpp"
 #include "ipc/segment.hpp"
 #include "ipc/sleeper.hpp"
+#include "ipc/socket_connection.hpp"
 #include "ipc/socket_spin.hpp"
-#include "ipc/wire.hpp"
+#include "ipc/succession.hpp"
 
 namespace bulkhead::ipc {
 
-// Errors: invalid_argument (max_message), those of Segment, what the system reports.
+// Errors: invalid_argument (max_message), those of Segment and of take_over(), what the system reports.
 [[nodiscard]] Result<std::shared_ptr<Endpoint>> open_socket_endpoint(Transport, EndSpec);
 
 // Threads: the sending thread owns what sending_ guards, the receiving one what receiving_ guards;
@@ -36,8 +34,7 @@ class SocketEndpoint final : public Endpoint {
     EndSpec spec;
     Segment segment;
     base::UniqueFd send_bell, receive_bell;
-    std::uint64_t committed;    // by our predecessors
-    Acknowledged acknowledged;  // likewise
+    ResumeState resume;
   };
   explicit SocketEndpoint(Parts parts);
 
@@ -50,7 +47,7 @@ class SocketEndpoint final : public Endpoint {
   void finish_receive_wait() noexcept override {}
   WaitPlan receive_plan() const noexcept override;
   bool prepare_send_wait(std::size_t bytes) override;
-  void finish_send_wait() noexcept override {}
+  void finish_send_wait() noexcept override;
   WaitPlan send_plan() const noexcept override;
 
   void post(LinkUpdate update) override;
@@ -58,72 +55,83 @@ class SocketEndpoint final : public Endpoint {
   void close() noexcept override;
   std::uint16_t peer_epoch() const noexcept override;
   std::uint64_t last_committed() const noexcept override;
-  std::uint64_t resume_point() const noexcept override { return resume_point_; }
+  std::uint64_t resume_point() const noexcept override { return resume_.acknowledged.count + 1; }
   ChannelStats stats() const noexcept override;
   const EndSpec& spec() const noexcept override { return spec_; }
 
  private:
-  // One pair of incarnations has one connection. The sender moves on to the newest at once, the
-  // receiver drains them in order.
-  struct Connection {
-    Connection(std::unique_ptr<Wire> owned, FrameExpectation expected, BufferPool& pool)
-        : wire(std::move(owned)),
-          reader(make_frame_reader(*wire, expected, pool)),
-          peer_epoch(expected.epoch) {}
-    std::unique_ptr<Wire> wire;
-    std::unique_ptr<FrameReader> reader;  // receiving_
-    FrameWriter writer;                   // sending_
-    std::uint16_t peer_epoch;
-    bool write_broken = false;           // sending_
-    std::atomic<bool> peer_gone{false};  // for certain: when it is quiet, it is drained
-    std::optional<Deadline> settled_at;  // receiving_: when quiet may be taken for the end
-  };
+  using Connection = SocketConnection;
   using ConnectionPtr = std::shared_ptr<Connection>;
 
   // How the link itself ended; only where the peer is not replaced, or on its word.
   enum class Verdict : std::uint8_t { open, closed, died, violated };
 
-  struct Counters {
-    Counter sent, bytes_sent, send_sleeps;                          // the sending thread's
-    Counter received, redelivered, bytes_received, receive_sleeps;  // the receiving thread's
-    std::atomic<std::uint64_t> violations{0};
-  };
   enum class Way { send, receive };
+  bool is_single() const noexcept { return spec_.peer_life == PeerLife::single; }
 
   // socket_endpoint.cpp
   void post_sockets(LinkUpdate update);
-  void post_gone(const LinkUpdate& update);
   void post_segment(LinkUpdate update);
+  void post_gone(LinkUpdate update);
+  void begin_incarnation(std::uint16_t epoch) noexcept;
+  void ring_for_space(const Connection& connection) noexcept;
   void violate() noexcept;
   void say_goodbye() noexcept;
   Error fail(Errc code, const char* what) const;
   Error fail(Verdict verdict) const;
 
   // socket_endpoint_send.cpp
-  std::optional<Result<void>> try_send(std::span<const std::byte> bytes, std::uint64_t index);
-  void adopt_newest() noexcept;
-  void commit(std::uint64_t index, std::size_t bytes) noexcept;
+  enum class Pumped { all, blocked, failed };
+  enum class Lacking { nothing, peer, kernel, space };
+  using Attempt = std::optional<Result<void>>;  // nothing: to be tried again after a wait
+  Attempt try_send(std::span<const std::byte> bytes, bool may_wait);
+  Attempt send_bare(std::span<const std::byte> bytes);
+  Attempt hopeless();
+  bool push(std::span<const std::byte> bytes, bool may_wait);
+  Pumped pump();
+  void pump_news();
+  void adopt_newest();
+  void set_in_step(std::uint16_t epoch) noexcept;
+  void drop_broken() noexcept;
+  void reclaim() noexcept;
+  void arm_for_space() noexcept;
+  void disarm() noexcept;
+  void count_sent(std::size_t bytes) noexcept;
   Verdict verdict_for_sender();
   void suspend_send(std::span<const std::byte> bytes) noexcept;
 
-  // socket_endpoint_receive.cpp
+  // socket_endpoint_source.cpp
   enum class Taken { message, nothing, over, violated, no_memory };
-  std::optional<Result<Message>> try_receive();
-  Taken take_next(Incoming& incoming);
-  Taken take_from_wire(Incoming& incoming);
-  bool adopt_next_connection();
+  void refresh_receiver();
+  bool next_source();
+  bool next_bare_source();
+  bool renumber(std::uint16_t epoch, std::uint64_t base_index);
+  bool source_is_finished(bool closed) const noexcept;
+  Taken take(Incoming& incoming);
+  Taken take_from_source(bool finished, Incoming& incoming);
+  Taken take_from_connection(Incoming& incoming);
+  Taken take_from_window(Incoming& incoming);
+  Taken place(Incoming& incoming);
+  bool reads_window() const noexcept;
+  bool has_nothing_new() const noexcept;
+  void adopt_connection();
   bool is_drained() noexcept;
   void end_connection(bool said_goodbye) noexcept;
-  void drop_violator();
+  Taken spoil(const Error& fault);
+  Taken over_or_nothing(bool closed, bool died);
+
+  // socket_endpoint_receive.cpp
+  std::optional<Result<Message>> try_receive(bool glance);  // a glance: see has_nothing_new()
+  Taken take_next(Incoming& incoming);
   Message hand_out(Incoming incoming);
   Message hand_out_again();
+  void note_redelivered() noexcept;
   void drop_settled() noexcept;
   std::optional<Deadline> settling_until() const noexcept;
-  Taken over_or_nothing() noexcept;
 
   // socket_endpoint_wait.cpp
   void look_around(Way way) noexcept;
-  void wait(Way way, WaitPlan plan, Deadline deadline) noexcept;
+  bool wait(Way way, WaitPlan plan, Deadline deadline) noexcept;
   void ring_bells() noexcept;
   void mark_used() noexcept;
   bool used_here() const noexcept;
@@ -132,40 +140,58 @@ class SocketEndpoint final : public Endpoint {
   const EndSpec spec_;
   Segment segment_;
   const base::UniqueFd send_bell_, receive_bell_;  // eventfds: look again
-  const std::uint64_t resume_point_;
+  const ResumeState resume_;
 
   std::atomic<bool> closed_{false};
   std::atomic<Verdict> verdict_{Verdict::open};
   std::atomic<std::uint64_t> committed_;
   std::atomic<std::uint32_t> used_in_{0};
-  Counters counters_{};
+  SocketCounters counters_;
 
   mutable std::mutex sending_;
+  ResendWindow window_;
   ConnectionPtr out_;
+  LivePeer reader_;  // whose page says what is acknowledged
+  std::optional<Error> refused_;
   std::uint64_t out_version_ = 0;
   bool out_closed_ = false, out_died_ = false;  // peer_closed_ and peer_died_ as of that version
-  std::uint32_t send_attention_ = 0;
+  bool out_broken_ = false;                     // the last connection is, and there is no newer one
+  bool violated_ = false;                       // by the incarnation that reader_ shows
+  std::uint16_t in_step_ = 0;                   // what our page says
+  Lacking lacking_ = Lacking::nothing;          // what the last attempt to send was short of
+  bool armed_ = false;                          // our page says that we wait for space
+  std::uint32_t arm_sequence_ = 0, send_attention_ = 0;
 
   mutable std::mutex receiving_;
   BufferPool pool_;
+  PeerView view_;
+  LivePeer writer_;     // whose page says whether it waits for space
+  ConnectionPtr ours_;  // the newest, whose bell is rung
+  std::uint64_t in_version_ = 0;
+  std::optional<SocketSource> source_;
   ConnectionPtr in_;
-  std::deque<Incoming> backlog_;  // read by a sender that looked for the peer's goodbye
-  // Positions count what this incarnation was given, from 1, without the holes that a dead
-  // predecessor of either side may have left in the indices.
-  DeliveryLedger ledger_{0};
-  std::deque<Incoming> held_;  // held_[i] has position first_held_ + i
-  std::uint64_t first_held_ = 1;
-  const std::uint64_t acknowledged_before_;
+  bool in_closed_ = false, in_died_ = false;  // peer_closed_ and peer_died_ as of that version
+  bool connection_over_ = false, said_goodbye_ = false;  // the source's, and how it ended
+  std::uint64_t last_index_;      // of the messages taken, in held_, backlog_ or let go
+  bool glances_ = false;          // this look may trust the window alone
+  std::deque<Incoming> backlog_;  // taken by a sender that looked for the peer's goodbye
+  DeliveryLedger ledger_;
+  TakenRange taken_before_;    // by our predecessor
+  std::deque<Incoming> held_;  // held_[i] is message first_held_ + i
+  std::uint64_t first_held_;
   std::uint32_t receive_attention_ = 0;
   Error violation_;
-  bool complaint_due_ = false;  // the violation was found while looking, and is yet to be told
+  bool complaint_due_ = false;     // violation_ is yet to be told
+  std::uint16_t renumbering_ = 0;  // the incarnation whose base is complained about
+  Ringer ringer_;
   SpinPace pace_;
 
+  PeerRoster roster_;
   mutable std::mutex links_;
   std::deque<ConnectionPtr> arrived_;  // not yet begun by the receiver
   ConnectionPtr newest_;
-  std::optional<PeerSegment> peer_page_;
-  bool peer_closed_ = false;  // by the supervisor's word
+  std::uint16_t newest_epoch_ = 0;  // of a segment or a connection
+  bool peer_closed_ = false;        // by the supervisor's word or by its goodbye
   bool peer_died_ = false;
   std::atomic<std::uint16_t> peer_epoch_{0};
   std::atomic<std::uint64_t> version_{0};  // moves with every update

@@ -63,8 +63,9 @@ void SocketEndpoint::look_around(Way way) noexcept {
 
 // Sleeps until the plan's descriptor, the supervisor or our bell has something, or the deadline is
 // over. Never for longer than the attention allows: a thread may have taken from the attention's
-// descriptor what another one sleeps for.
-void SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
+// descriptor what another one sleeps for. True when it was that, and nothing shows even now: what the caller
+// finds then nobody has announced.
+bool SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
   const int bell = way == Way::send ? send_bell_.get() : receive_bell_.get();
   Attention* const attention = spec_.attention.get();
   std::array<pollfd, 3> fds{pollfd{plan.fd, plan.events, 0}, pollfd{bell, POLLIN, 0},
@@ -80,16 +81,17 @@ void SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
   if (ready <= 0) {
     // EINTR, or the time is over; the caller knows which by its deadline.
     if (attention != nullptr && left > net) attention->service();
-    return;
+    return ready == 0 && left > net && ::poll(fds.data(), fds.size(), 0) == 0;
   }
   if (fds[1].revents != 0) {
     eventfd_t rings = 0;
     static_cast<void>(::eventfd_read(bell, &rings));
   }
-  if (fds[2].revents == 0) return;
+  if (fds[2].revents == 0) return false;
   attention->service();
   // The other direction may sleep for the same news, which is no longer on the descriptor.
   static_cast<void>(::eventfd_write(way == Way::send ? receive_bell_.get() : send_bell_.get(), 1));
+  return false;
 }
 
 }  // namespace bulkhead::ipc

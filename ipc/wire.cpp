@@ -8,8 +8,7 @@ namespace bulkhead::ipc {
 
 Result<std::unique_ptr<Wire>> open_wire(Transport transport, std::vector<base::UniqueFd> fds,
                                         const ChannelOptions& options) {
-  const std::size_t needed = transport == Transport::pipe ? 2 : 1;
-  if (fds.size() != needed) {
+  if (fds.size() != descriptors_of(transport)) {
     return make_error(Errc::invalid_argument, "a connection over " +
                                                   std::string(to_string(transport)) + " of " +
                                                   std::to_string(fds.size()) + " descriptors");

@@ -45,7 +45,13 @@ class Wire {
   virtual std::chrono::milliseconds settle_time() const noexcept = 0;
 };
 
-// Take over the descriptors of LinkUpdate::sockets. Errors: invalid_argument, errno.
+// How many of the descriptors of LinkUpdate::sockets are the connection itself; the one after them, where there
+// is one, is a doorbell.
+constexpr std::size_t descriptors_of(Transport transport) noexcept {
+  return transport == Transport::pipe ? 2 : 1;
+}
+
+// Take over these descriptors. Errors: invalid_argument, errno.
 [[nodiscard]] Result<std::unique_ptr<Wire>> open_wire(Transport, std::vector<base::UniqueFd>,
                                                       const ChannelOptions&);
 [[nodiscard]] Result<std::unique_ptr<Wire>> open_unix_wire(base::UniqueFd, const ChannelOptions&);

@@ -3,6 +3,7 @@
 
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
+#include <bulkhead/loan.hpp>
 #include <bulkhead/message.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,11 @@ class Channel {
   // Success means committed: the message survives the death of either end.
   [[nodiscard]] Result<void> send(std::span<const std::byte> bytes, Deadline = Deadline::never());
   [[nodiscard]] Result<void> try_send(std::span<const std::byte> bytes);  // would_block when full
+  // Memory to write a message of at most so many bytes into, see Loan: worth while from a few KiB on.
+  // On shm the loans and the messages under way share one area as large as the ring (`capacity`).
+  // Blocks while the area is full of messages that the peer still holds.
+  // Errors: as send; out_of_budget when our own loans fill the area, or memory is short.
+  [[nodiscard]] Result<Loan> loan(std::size_t bytes, Deadline = Deadline::never());
   [[nodiscard]] Result<Message> receive(Deadline = Deadline::never());
   [[nodiscard]] Result<std::optional<Message>> try_receive();
 

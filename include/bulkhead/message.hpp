@@ -10,7 +10,8 @@
 namespace bulkhead {
 namespace ipc {
 class Endpoint;
-}
+struct MessageParts;
+}  // namespace ipc
 
 // Purpose: hands out what a channel received, and acknowledges it when the receiver lets go.
 // Ownership: keeps its channel's endpoint alive, so that a view outlives the Channel. Messages of
@@ -21,6 +22,7 @@ class Endpoint;
 //   redelivered() true for what the predecessor had taken.
 class Message {
  public:
+  explicit Message(const ipc::MessageParts&) noexcept;  // for transports
   Message(Message&& other) noexcept
       : endpoint_(std::exchange(other.endpoint_, nullptr)),
         bytes_(std::exchange(other.bytes_, {})),
@@ -50,8 +52,6 @@ class Message {
   void release() noexcept;
 
  private:
-  friend class ipc::Endpoint;
-  Message() = default;
   void settle() noexcept;
 
   ipc::Endpoint* endpoint_ = nullptr;  // counts us among its views; null once settled

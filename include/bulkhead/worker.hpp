@@ -4,7 +4,9 @@
 #include <bulkhead/channel.hpp>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
+#include <bulkhead/queue.hpp>
 #include <bulkhead/rpc.hpp>
+#include <bulkhead/topic.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -59,6 +61,14 @@ class Worker {
   //   invalid_argument when `channel` meets several pairs.
   Result<Channel> channel(std::string_view link);
   Result<std::vector<Channel>> channels(std::string_view link);
+  // This worker's end of a topic of the config: the publisher's, which reaches all subscribers, or that
+  // of one subscriber. Ownership, errors: as channel(); each refuses links of the other's type.
+  Result<Topic> topic(std::string_view link);
+  // This worker's end of a link of "type": "queue", with all instances at the other end in one object.
+  // May be taken once. Ownership: the caller's; it must not outlive the Worker.
+  // Errors: not_found, already_exists and invalid_argument as above; protocol_violation when a
+  //   predecessor wrote over the queue's journal.
+  Result<Queue> queue(std::string_view link);
 
   // Calls to a service by name; connects at the first call, and again after a death.
   // Ownership: a Client must not outlive the Worker.

@@ -1,4 +1,4 @@
-#include "ipc/shm_link.hpp"
+#include "ipc/live_peer.hpp"
 
 namespace bulkhead::ipc {
 

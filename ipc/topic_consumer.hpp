@@ -1,0 +1,87 @@
+// The reading end of a topic's lane: copies the next message of one publisher incarnation out of memory
+// that may be overwritten meanwhile, and checks every word. Used by TopicReader; knows nothing of
+// acknowledging or waiting. One thread. The invariants (T1) to (T5) stand in topic_producer.hpp.
+//
+// | tag           | writer                   | reader                | visible after it     | killed in between        |
+// |---------------|--------------------------|-----------------------|----------------------|--------------------------|
+// | end.twin      | TopicProducer::push,skip | TopicConsumer::look   | the record's words   | see the producer         |
+// | topic.reclaim | TopicProducer::reclaim   | TopicConsumer::look,  | how far it has       | see the producer         |
+// |               |                          | intact                | overwritten          |                          |
+// | topic.newest  | TopicProducer::push      | TopicConsumer::look   | the record there     | see the producer         |
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ipc/end_page.hpp"
+#include "ipc/topic_record.hpp"
+
+namespace bulkhead::ipc {
+
+class TopicConsumer {
+ public:
+  enum class Found { message, nothing, violation };
+  struct Message {
+    std::vector<std::uint64_t> words;  // the payload, and what fills the last word
+    std::size_t bytes = 0;
+    std::uint64_t number = 0;
+    std::uint64_t end = 0;  // the position after it
+  };
+  struct Start {
+    std::uint64_t position = 0;  // modulo 2^48; where the predecessor stopped
+    std::uint64_t number = 0;    // all messages of this lane have larger ones
+    std::uint32_t history = 0;   // so many messages before the end, if that is further back
+    bool conflates = false;      // only the newest counts
+  };
+
+  TopicConsumer(const EndPage& page, std::span<const std::byte> ring, const Start& start) noexcept
+      : page_(page),
+        ring_(ring.data()),
+        capacity_(ring.size()),
+        start_(start),
+        last_number_(start.number) {}
+
+  // Copies the next message into `message` and steps over it; after a violation it stays where it is.
+  // `nothing` also when a writer was too busy for a clear picture: ready() is true then.
+  Found poll(Message& message);
+
+  // Whether poll() may have something new to say.
+  bool ready() const noexcept {
+    // relaxed: poll() reads the words behind it with acquire.
+    return page_.committed.turn.load(std::memory_order_relaxed) != turn_seen_;
+  }
+
+  std::uint64_t position() const noexcept { return position_; }
+  const char* complaint() const noexcept { return complaint_; }  // after a violation
+
+ private:
+  struct Bounds {
+    std::uint64_t begin, end;  // where the next record may begin, and where the last one ends
+    std::uint64_t number;      // the last that was given
+  };
+  enum class Looked { bounds, busy, violation };
+  enum class Step { message, again, violation };
+
+  Looked look(Bounds&) noexcept;
+  Looked place(std::uint64_t reclaimed, const Committed&) noexcept;
+  Step rewind(std::uint64_t reclaimed, const Committed&);
+  Step read_head(std::uint64_t at, const Bounds&, TopicRecord&) noexcept;
+  bool intact(std::uint64_t at) const noexcept;
+  const char* complain(const char* what) noexcept { return complaint_ = what; }
+
+  static constexpr int tries_max = 64;
+
+  const EndPage& page_;
+  const std::byte* const ring_;
+  const std::uint64_t capacity_;
+  const Start start_;
+  bool placed_ = false;
+  std::uint64_t position_ = 0;
+  std::uint64_t last_number_;
+  std::uint64_t turn_seen_ = 0;
+  const char* complaint_ = "";
+};
+
+}  // namespace bulkhead::ipc

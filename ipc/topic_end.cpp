@@ -1,0 +1,125 @@
+#include "ipc/topic_end.hpp"
+
+#include <bit>
+#include <limits>
+
+#include "ipc/topic_reader.hpp"
+#include "ipc/topic_record.hpp"
+#include "ipc/topic_writer.hpp"
+
+namespace bulkhead::ipc {
+namespace {
+
+Error unfit(const EndSpec& spec, const std::string& what) {
+  return make_error(Errc::invalid_argument, spec.link + ": " + what);
+}
+
+Result<void> check(Transport transport, const EndSpec& spec) {
+  const auto& options = spec.options;
+  if (transport != Transport::shm) {
+    return make_error(Errc::unsupported, spec.link + ": topics have no transport " +
+                                             std::string(to_string(transport)) + "; use shm");
+  }
+  if (!spec.attention) return unfit(spec, "an end needs somebody who may interrupt it");
+  if (!std::has_single_bit(options.capacity) || options.capacity < ring_capacity_min ||
+      options.capacity > ring_capacity_max) {
+    return unfit(spec, "capacity " + std::to_string(options.capacity) +
+                           " is not a power of two of 4 KiB to 1 TiB");
+  }
+  if (options.max_message > topic_payload_max(options.capacity) ||
+      options.max_message > std::numeric_limits<std::uint32_t>::max()) {
+    return unfit(spec, "max_message " + std::to_string(options.max_message) + " is more than " +
+                           std::to_string(topic_payload_max(options.capacity)) +
+                           ", what a capacity of " + std::to_string(options.capacity) +
+                           " can carry");
+  }
+  if (spec.topic->overflow == Overflow::conflate && spec.topic->history > 1) {
+    return unfit(spec, "history " + std::to_string(spec.topic->history) +
+                           " with conflate, of which only the newest message counts");
+  }
+  return {};
+}
+
+Error no_predecessor(const EndSpec& spec) {
+  return make_error(Errc::protocol_violation,
+                    spec.link + ": the segment of our predecessor is no topic at rest");
+}
+
+Result<std::shared_ptr<Endpoint>> open_writer(EndSpec spec) {
+  std::uint64_t number = 0, dropped = 0;
+  if (spec.predecessor.is_open()) {
+    auto before = Segment::attach_peer(std::move(spec.predecessor));
+    if (!before) return before.error();
+    const auto committed = load_committed(before->page());
+    if (!committed || before->facts().ring_capacity == 0) return no_predecessor(spec);
+    number = committed->count;
+    dropped = load_dropped(before->page());
+  }
+  auto segment = Segment::create({.name = spec.link,
+                                  .epoch = spec.epoch,
+                                  .ring_capacity = spec.options.capacity,
+                                  .base_index = number,
+                                  .survives_fork = spec.survives_fork});
+  if (!segment) return segment.error();
+  return Endpoint::share(
+      std::make_unique<TopicWriter>(std::move(spec), std::move(*segment), dropped));
+}
+
+Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec) {
+  TopicResume resume;
+  if (spec.predecessor.is_open()) {
+    auto before = Segment::attach_peer(std::move(spec.predecessor));
+    if (!before) return before.error();
+    const auto acknowledged = load_acknowledged(before->page());
+    if (!acknowledged) return no_predecessor(spec);
+    resume = {*acknowledged, load_taken(before->page()), load_redelivered(before->page()),
+              load_dropped(before->page())};
+  }
+  auto segment = Segment::create(
+      {.name = spec.link, .epoch = spec.epoch, .survives_fork = spec.survives_fork});
+  if (!segment) return segment.error();
+  return Endpoint::share(
+      std::make_unique<TopicReader>(std::move(spec), std::move(*segment), resume));
+}
+
+}  // namespace
+
+// The peer may have gone to sleep after it got our segment and before we got its own: what we did in
+// between was not rung for.
+void TopicEnd::post(LinkUpdate update) {
+  const auto kind = update.kind;
+  link_.roster.post(std::move(update));
+  if (kind != LinkUpdate::Kind::peer_segment) return;
+  const auto peer = link_.roster.newest();
+  if (!peer) return;
+  waker_barrier(Barrier::fences);
+  Ringer(link_.segment.page().message_bell).ring_if_asleep(peer->page().armed, nullptr);
+  Ringer(link_.segment.page().space_bell).ring_if_asleep(peer->page().wants_space, nullptr);
+}
+
+void TopicEnd::close() noexcept {
+  // relaxed: one caller wins; nudge() publishes it to our own waiting thread.
+  if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
+  link_.roster.nudge();
+  if (!link_.spec.attention->let_go(was_used())) return;
+  EndPage& page = link_.segment.page();
+  // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
+  page.closed.store(1, std::memory_order_release);
+  ring(page.message_bell);
+  ring(page.space_bell);
+}
+
+void TopicEnd::leave() noexcept {
+  if (was_used()) return close();
+  // relaxed: as in close()
+  if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
+  link_.roster.nudge();
+  static_cast<void>(link_.spec.attention->let_go(false));
+}
+
+Result<std::shared_ptr<Endpoint>> open_topic_end(Transport transport, EndSpec spec) {
+  if (const auto fits = check(transport, spec); !fits) return fits.error();
+  return spec.side == Side::from ? open_writer(std::move(spec)) : open_reader(std::move(spec));
+}
+
+}  // namespace bulkhead::ipc
