@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bulkhead/channel.hpp>
+#include <bulkhead/topic.hpp>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -107,8 +108,10 @@ struct LinkConfig {
   LinkType type = LinkType::channel;
   Transport transport = Transport::shm;
   std::string from;
-  std::vector<std::string> to;  // one name unless a topic
+  std::vector<std::string> to;        // one name unless a topic
+  std::vector<TopicPolicy> policies;  // of a topic: beside `to`
   ChannelOptions options;
+  std::uint16_t max_attempts = 3;  // of a queue
 };
 
 struct SystemConfig {

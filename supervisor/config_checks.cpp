@@ -165,7 +165,9 @@ void check_totals(Draft& draft) {
           "places in the keeper's store of descriptors");
   }
   for (std::size_t i = 0; i < draft.config.links.size(); ++i) {
-    check(draft.link_at[i], store_places_of_pair * draft.pairs_of(draft.config.links[i]), places,
+    const LinkConfig& link = draft.config.links[i];
+    const std::uint64_t journal = link.type == LinkType::queue ? 1 : 0;
+    check(draft.link_at[i], store_places_of_pair * draft.pairs_of(link) + journal, places,
           keeper_layout::store_entries_max, "places in the keeper's store of descriptors");
   }
 }

@@ -110,15 +110,31 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
   return json;
 }
 
+// A channel's is its only receiver; a topic's subscribers show their own policies, whatever the link says.
+Json receivers_json(const LinkConfig& link) {
+  if (link.type != LinkType::topic) return link.to.front();
+  Json subscribers = Json::array();
+  for (std::size_t i = 0; i < link.to.size(); ++i) {
+    subscribers.push_back(
+        {{"worker", link.to[i]},
+         {"overflow", config_keys::word(config_keys::overflow, link.policies[i].overflow)},
+         {"history", link.policies[i].history}});
+  }
+  return subscribers;
+}
+
 Json link_json(const LinkConfig& link) {
-  return {{"type", config_keys::word(config_keys::link_type, link.type)},
-          {"from", link.from},
-          {"to", link.to.front()},
-          {"transport", config_keys::word(config_keys::transport, link.transport)},
-          {"capacity", format_size(link.options.capacity)},
-          {"max_message", format_size(link.options.max_message)},
-          {"wait", config_keys::word(config_keys::wait_mode, link.options.wait)},
-          {"overflow", "block"}};
+  Json json{{"type", config_keys::word(config_keys::link_type, link.type)},
+            {"from", link.from},
+            {"to", receivers_json(link)},
+            {"transport", config_keys::word(config_keys::transport, link.transport)},
+            {"capacity", format_size(link.options.capacity)},
+            {"max_message", format_size(link.options.max_message)},
+            {"wait", config_keys::word(config_keys::wait_mode, link.options.wait)},
+            {"overflow", "block"}};
+  if (link.type != LinkType::queue) json["history"] = 0;
+  if (link.type == LinkType::queue) json["max_attempts"] = link.max_attempts;
+  return json;
 }
 
 }  // namespace

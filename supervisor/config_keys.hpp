@@ -54,10 +54,10 @@ inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key
                                    Key{"pids"}};
 inline constexpr std::array cpu{Key{"affinity"}, Key{"nice"}};
 inline constexpr std::array provided{Key{"name"}, Key{"transport"}};
-inline constexpr std::array link{
-    Key{"type"},      Key{"from"},     Key{"to"},
-    Key{"transport"}, Key{"capacity"}, Key{"max_message"},
-    Key{"wait"},      Key{"overflow"}, Key{"max_attempts", "links are channels; leave it out"}};
+inline constexpr std::array link{Key{"type"},     Key{"from"},        Key{"to"},   Key{"transport"},
+                                 Key{"capacity"}, Key{"max_message"}, Key{"wait"}, Key{"overflow"},
+                                 Key{"history"},  Key{"max_attempts"}};
+inline constexpr std::array subscriber{Key{"worker"}, Key{"overflow"}, Key{"history"}};
 inline constexpr std::array supervisor{
     Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};
 
@@ -65,7 +65,7 @@ struct Section {
   std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself
   std::span<const Key> keys;
 };
-inline constexpr std::array<Section, 15> sections{{{"system", system},
+inline constexpr std::array<Section, 16> sections{{{"system", system},
                                                    {"defaults", defaults},
                                                    {"restart", restart},
                                                    {"backoff", backoff},
@@ -79,6 +79,7 @@ inline constexpr std::array<Section, 15> sections{{{"system", system},
                                                    {"cpu", cpu},
                                                    {"provided", provided},
                                                    {"link", link},
+                                                   {"subscriber", subscriber},
                                                    {"supervisor", supervisor}}};
 
 inline constexpr Named<RestartPolicy> restart_policy[] = {{"always", RestartPolicy::always},
@@ -99,16 +100,18 @@ inline constexpr Named<DependsOn> depends_on[] = {{"started", DependsOn::started
                                                   {"completed", DependsOn::completed}};
 inline constexpr Named<LogOverflow> log_overflow[] = {{"drop", LogOverflow::drop},
                                                       {"block", LogOverflow::block}};
-inline constexpr Named<LinkType> link_type[] = {{"channel", LinkType::channel}};
-inline constexpr Key absent_link_types[] = {
-    {"topic", "links are channels; give each receiver its own"},
-    {"queue", "links are channels; a link to a worker with N instances is N channels"}};
+inline constexpr Named<LinkType> link_type[] = {
+    {"channel", LinkType::channel}, {"topic", LinkType::topic}, {"queue", LinkType::queue}};
 inline constexpr Named<Transport> transport[] = {{"shm", Transport::shm},
                                                  {"unix", Transport::unix_socket},
                                                  {"tcp", Transport::tcp},
                                                  {"pipe", Transport::pipe}};
 inline constexpr Named<WaitMode> wait_mode[] = {
     {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"block", WaitMode::block}};
+inline constexpr Named<Overflow> overflow[] = {{"block", Overflow::block},
+                                               {"drop_oldest", Overflow::drop_oldest},
+                                               {"drop_newest", Overflow::drop_newest},
+                                               {"conflate", Overflow::conflate}};
 inline constexpr Named<int> stop_signal[] = {
     {"SIGTERM", SIGTERM},   {"SIGINT", SIGINT},   {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP},
     {"SIGUSR1", SIGUSR1},   {"SIGUSR2", SIGUSR2}, {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM},
@@ -118,10 +121,6 @@ inline constexpr Named<int> stop_signal[] = {
 inline constexpr std::string_view sandboxes[] = {"none"};
 inline constexpr Key absent_sandboxes[] = {{"basic", "workers run with our rights; set \"user\""},
                                            {"strict", "workers run with our rights; set \"user\""}};
-inline constexpr std::string_view link_overflows[] = {"block"};
-inline constexpr Key absent_link_overflows[] = {{"drop_oldest", "a full link blocks its sender"},
-                                                {"drop_newest", "a full link blocks its sender"},
-                                                {"conflate", "a full link blocks its sender"}};
 
 // The word for a value: what read_enum would read.
 template <class E, std::size_t N>

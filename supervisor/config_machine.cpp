@@ -28,8 +28,9 @@ constexpr std::uint64_t brain_base = 64;
 constexpr std::uint64_t brain_per_instance = 6;  // two log pipes, control, attention, beat, pidfd
 constexpr std::uint64_t brain_per_pair =
     5;  // each side's segment and its predecessor's, and a note
-// Descriptors of one worker process: its first ones, and per link its segment, the peer's and two bells.
-constexpr std::uint64_t worker_base = 16, worker_per_pair = 4;
+// Descriptors of one worker process: its first ones, and per link its segment, the connection (on a pipe two), a
+// doorbell, and two bells of its own.
+constexpr std::uint64_t worker_base = 16, worker_per_pair = 6;
 
 enum class Found { program, nothing, directory, not_executable, unreachable };
 
@@ -185,8 +186,13 @@ void check_program(Draft& draft, const At& at, WorkerConfig& worker) {
 std::uint64_t ends_of(const Draft& draft, const WorkerConfig& worker) {
   std::uint64_t ends = 0;
   for (const LinkConfig& link : draft.config.links) {
-    if (link.to.empty() || (link.from != worker.name && link.to.front() != worker.name)) continue;
-    ends += draft.pairs_of(link) / worker.instances;
+    const WorkerConfig* const from = draft.find_worker(link.from);
+    if (link.from == worker.name) {
+      ends += draft.pairs_of(link) / worker.instances;
+    } else if (from != nullptr &&
+               std::find(link.to.begin(), link.to.end(), worker.name) != link.to.end()) {
+      ends += from->instances;
+    }
   }
   return ends;
 }

@@ -92,9 +92,12 @@ const WorkerConfig* Draft::find_worker(std::string_view name) const {
 
 std::uint64_t Draft::pairs_of(const LinkConfig& link) const {
   const WorkerConfig* from = find_worker(link.from);
-  const WorkerConfig* to = link.to.empty() ? nullptr : find_worker(link.to.front());
-  if (from == nullptr || to == nullptr) return 0;
-  return std::uint64_t{from->instances} * to->instances;
+  std::uint64_t pairs = 0;
+  for (const std::string& name : link.to) {
+    const WorkerConfig* to = find_worker(name);
+    if (from != nullptr && to != nullptr) pairs += std::uint64_t{from->instances} * to->instances;
+  }
+  return pairs;
 }
 
 const WorkerConfig* Draft::resolve_worker(json_source::Position position, const At& at,

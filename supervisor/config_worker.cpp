@@ -68,7 +68,7 @@ void read_command(const Draft& draft, const At& at, WorkerConfig& worker) {
   }
   if (worker.command.empty()) return;
   const std::string& program = worker.command[0];
-  if (words[0].value->type == Type::string && program.empty()) {
+  if (words[0].value->type == Type::string && words[0].value->text.empty()) {
     words[0].wrong("\"\" is no program (expected a name or a path)");
   } else if (program.find("${index}") != std::string::npos) {
     words[0].wrong(
@@ -153,8 +153,9 @@ void read_env(const Draft& draft, const At& at, WorkerConfig& worker) {
       "BULKHEAD_NAME",       "BULKHEAD_WORKER",     "BULKHEAD_INDEX",
       "BULKHEAD_GENERATION", "BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"};
   for (const auto& [name, name_at, value] : entries(at)) {
-    if (name.empty() || name.find('=') != std::string::npos ||
-        name.find('\0') != std::string::npos) {
+    if (name.find('\0') != std::string::npos) {
+      value.wrong(in_quotes(name) + " contains a NUL character (expected a name without)");
+    } else if (name.empty() || name.find('=') != std::string::npos) {
       value.wrong(in_quotes(name) + " is no name of a variable (expected one without '=')");
     } else if (std::find(ours.begin(), ours.end(), name) != ours.end()) {
       value.wrong(name + " is set for each instance by the supervisor (remove it)");

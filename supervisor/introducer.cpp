@@ -5,6 +5,10 @@
 #include <utility>
 
 #include "ipc/end_page.hpp"
+#include "ipc/epoch.hpp"
+#include "ipc/queue_frame.hpp"
+#include "supervisor/config_keys.hpp"
+#include "supervisor/topic_status.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -17,10 +21,6 @@ std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
   std::vector<int> numbers;
   for (const auto& fd : fds) numbers.push_back(fd.get());
   return numbers;
-}
-
-std::uint16_t next_epoch(std::uint16_t epoch) noexcept {
-  return epoch == 0xFFFF ? std::uint16_t{1} : static_cast<std::uint16_t>(epoch + 1);
 }
 
 // "NUMBER/rest": takes the number off the front.
@@ -50,9 +50,11 @@ Introducer::Introducer(const SystemConfig& config, const Plan& plan, KeeperClien
       plan_(plan),
       keeper_(keeper),
       post_(std::move(post)),
+      journals_(config, plan, keeper),
       pairs_(make_pairs(config, plan)) {}
 
 void Introducer::restore() {
+  journals_.ensure();
   for (const auto& entry : keeper_.entries("segment/")) {
     std::string_view rest = std::string_view(entry.tag).substr(8);
     const auto side = rest.starts_with("from/") ? ipc::Side::from : ipc::Side::to;
@@ -63,7 +65,7 @@ void Introducer::restore() {
     if (pair == nullptr || !fd) continue;
     PairSide& mine = pair->side(side);
     mine.segments.push_back(make_segment(epoch, std::move(*fd)));
-    mine.epoch = std::max(mine.epoch, epoch);
+    if (ipc::is_newer(epoch, mine.epoch)) mine.epoch = epoch;
   }
   for (const auto& entry : keeper_.entries("connection/")) {
     std::string_view rest = std::string_view(entry.tag).substr(11);
@@ -78,7 +80,7 @@ void Introducer::restore() {
     for (const auto which : {ipc::Side::from, ipc::Side::to}) {
       auto& segments = pair.side(which).segments;
       std::sort(segments.begin(), segments.end(),
-                [](const auto& a, const auto& b) { return a.epoch < b.epoch; });
+                [](const auto& a, const auto& b) { return ipc::is_newer(b.epoch, a.epoch); });
       for (auto& segment : segments) segment.dead = true;
       // Its owner's resync tells whether it is the living incarnation's; nobody may hear before
       // that it is dead.
@@ -103,21 +105,45 @@ Pair* Introducer::find_pair(std::string_view name) {
 }
 
 // An incarnation that finds four undrained predecessors starts without the link: the other side has
-// not looked for four lives, and memory must not grow with a crash loop.
+// not looked for four lives, and memory must not grow with a crash loop. A subscriber that chose to lose
+// messages rather loses the oldest: see make_way().
 bool Introducer::crowded(const Pair& pair, ipc::Side side) const {
+  if (pair.topic && pair.topic->overflow != Overflow::block) return false;
   const auto gone = droppable(pair, side);
   return pair.side(side).segments.size() - gone.size() >= undrained_epochs_max + 1;
 }
 
+// The numbers of the messages that go with a segment are missing to the subscriber, and told as a gap.
+void Introducer::make_way(Pair& pair, ipc::Side side) {
+  for (const auto epoch : droppable(pair, side)) forget(pair, side, epoch);
+  if (!pair.topic || pair.topic->overflow == Overflow::block) return;
+  while (pair.side(side).segments.size() > undrained_epochs_max) {
+    forget(pair, side, pair.side(side).segments.front().epoch);
+  }
+}
+
+bool Introducer::lacks_journal(const Pair& pair, ipc::Side side) const {
+  return side == ipc::Side::from && journals_.is_queue(pair.link) && journals_.fd(pair.link) < 0;
+}
+
+bool Introducer::openable(const Pair& pair, ipc::Side side) const {
+  return !crowded(pair, side) && !lacks_journal(pair, side);
+}
+
 std::uint32_t Introducer::count_links(Slot slot) const {
   std::uint32_t count = 0;
-  for (const auto& [pair, side] : sides_of(slot)) count += crowded(*pair, side) ? 0 : 1;
+  for (const auto& [pair, side] : sides_of(slot)) count += openable(*pair, side) ? 1 : 0;
   return count;
 }
 
 std::string Introducer::complaint(Slot slot) const {
   for (const auto& [pair, side] : sides_of(slot)) {
-    if (pair->side(side).open || !crowded(*pair, side)) continue;
+    if (pair->side(side).open) continue;
+    if (lacks_journal(*pair, side)) {
+      return "runs without link " + pair->name +
+             ", because the journal of the queue was not made: " + journals_.complaint(pair->link);
+    }
+    if (!crowded(*pair, side)) continue;
     const Slot reader = pair->side(ipc::other(side)).slot;
     return "runs without link " + pair->name + ", because " + plan_.instances[reader].name +
            " has not drained what four predecessors sent";
@@ -127,8 +153,8 @@ std::string Introducer::complaint(Slot slot) const {
 
 void Introducer::open_links(Slot slot) {
   for (const auto& [pair, side] : sides_of(slot)) {
-    if (crowded(*pair, side)) continue;
-    for (const auto epoch : droppable(*pair, side)) forget(*pair, side, epoch);
+    if (!openable(*pair, side)) continue;
+    make_way(*pair, side);
     if (!pair->side(side).open) open_side(*pair, side);  // else it said hello again, after a resync
     tell_history(*pair, side);
   }
@@ -138,7 +164,7 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
   const LinkConfig& link = config_.links[pair.link];
   PairSide& mine = pair.side(side);
   const Slot peer = pair.side(ipc::other(side)).slot;
-  mine.epoch = next_epoch(mine.epoch);
+  mine.epoch = ipc::next_epoch(mine.epoch);
   mine.open = true;
   mine.offered = false;
 
@@ -152,11 +178,19 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
   open.epoch = mine.epoch;
   open.transport = link.transport;
   open.options = link.options;
-  const SideSegment* predecessor = mine.newest();
-  open.predecessor = predecessor != nullptr;
-  const int fd = predecessor != nullptr ? predecessor->fd.get() : -1;
-  post_.send(mine.slot, ipc::method::link_open, ipc::encode(open),
-             std::span<const int>(&fd, predecessor != nullptr ? 1 : 0));
+  open.topic = pair.topic;
+  std::vector<int> fds;
+  if (const SideSegment* predecessor = mine.newest()) {
+    open.predecessor = true;
+    fds.push_back(predecessor->fd.get());
+  }
+  if (journals_.is_queue(pair.link)) {
+    open.options.max_message += ipc::queue_frame_bytes;  // the user's limit is for what is inside
+    open.max_attempts = link.max_attempts;
+    open.journal = side == ipc::Side::from;
+    if (open.journal) fds.push_back(journals_.fd(pair.link));
+  }
+  post_.send(mine.slot, ipc::method::link_open, ipc::encode(open), fds);
 }
 
 // Everything that the other side has written and that may not be drained yet, oldest first.
@@ -164,6 +198,7 @@ void Introducer::tell_history(Pair& pair, ipc::Side reader) {
   const auto writer = ipc::other(reader);
   for (const SideSegment& segment : pair.side(writer).segments) {
     send_segment(pair, writer, segment);
+    if (segment.closed) send_peer(pair, reader, segment.epoch, Kind::peer_closed, {}, {});
     if (segment.dead) send_peer(pair, reader, segment.epoch, Kind::peer_died, {}, {});
   }
 }
@@ -214,17 +249,14 @@ Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::U
 // A connection belongs to one pair of incarnations. It is remembered in the keeper only after both
 // ends are on their way: a brain killed in between leads to a second connection, never to none.
 void Introducer::connect(Pair& pair) {
-  if (!pair.from.offered || !pair.to.offered) return;
+  if (!pair.from.offered || !pair.to.offered || pair.topic) return;  // a topic's ends need none
   if (pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch) return;
-  auto ends = ipc::make_sockets(config_.links[pair.link].transport);
+  const Transport transport = config_.links[pair.link].transport;
+  auto ends = ipc::make_sockets(transport);
   if (!ends) return;  // out of descriptors: collect() tries again
-  const auto names = [](std::size_t n) {
-    return n == 1 ? std::vector<std::string>{"socket"} : std::vector<std::string>{"read", "write"};
-  };
-  send_peer(pair, ipc::Side::from, pair.to.epoch, Kind::sockets, names(ends->from.size()),
-            borrow(ends->from));
-  send_peer(pair, ipc::Side::to, pair.from.epoch, Kind::sockets, names(ends->to.size()),
-            borrow(ends->to));
+  const auto names = connection_names(transport);
+  send_peer(pair, ipc::Side::from, pair.to.epoch, Kind::sockets, names, borrow(ends->from));
+  send_peer(pair, ipc::Side::to, pair.from.epoch, Kind::sockets, names, borrow(ends->to));
   const std::string old_tag = connection_tag(pair);
   const bool had = pair.connected_from != 0;
   pair.connected_from = pair.from.epoch;
@@ -243,8 +275,22 @@ Result<void> Introducer::closed(Slot slot, const ipc::LinkClosed& closed) {
   }
   const auto side = pair->from.slot == slot ? ipc::Side::from : ipc::Side::to;
   if (closed.epoch != pair->side(side).epoch) return {};
+  // The other side may be away just now: its next incarnation is told with the history.
+  if (SideSegment* const segment = pair->side(side).find(closed.epoch)) segment->closed = true;
   send_peer(*pair, ipc::other(side), closed.epoch, Kind::peer_closed, {}, {});
   return {};
+}
+
+Result<Introducer::Quarantined> Introducer::quarantined(Slot slot,
+                                                        const ipc::TaskQuarantined& task) {
+  const Pair* pair = find_pair(task.pair);
+  if (pair == nullptr || pair->from.slot != slot || !journals_.is_queue(pair->link)) {
+    return make_error(Errc::protocol_violation, plan_.instances[slot].name +
+                                                    " gave up a task of a queue that it does not "
+                                                    "fill, " +
+                                                    task.pair);
+  }
+  return Quarantined{pair->to.slot, pair->link};
 }
 
 void Introducer::died(Slot slot) {
@@ -281,6 +327,7 @@ void Introducer::forget(Pair& pair, ipc::Side side, std::uint16_t epoch) {
 }
 
 void Introducer::collect() {
+  journals_.ensure();
   for (Pair& pair : pairs_) {
     for (const auto side : {ipc::Side::from, ipc::Side::to}) {
       for (const auto epoch : droppable(pair, side)) forget(pair, side, epoch);
@@ -291,27 +338,38 @@ void Introducer::collect() {
 
 nlohmann::json Introducer::status() const {
   auto rows = nlohmann::json::array();
-  for (const Pair& pair : pairs_) {
+  for (auto at = pairs_.begin(); at != pairs_.end(); ++at) {
+    const Pair& pair = *at;
     const LinkConfig& link = config_.links[pair.link];
+    if (pair.topic) {  // one row for all of its pairs, which stand together
+      const auto end = std::find_if(at, pairs_.end(),
+                                    [&](const Pair& other) { return other.link != pair.link; });
+      rows.push_back(topic_row(link, plan_, {at, end}));
+      at = std::prev(end);
+      continue;
+    }
     const auto* writer = pair.from.newest();
     const auto* reader = pair.to.newest();
     const std::uint64_t sent = writer != nullptr ? committed_count(*writer) : 0;
     const std::uint64_t acknowledged = reader != nullptr ? acknowledged_count(*reader) : 0;
     const std::uint64_t redelivered =
         reader != nullptr && reader->page ? ipc::load_redelivered(reader->page->page()) : 0;
-    rows.push_back({{"name", link.name},
-                    {"type", "channel"},
-                    {"transport", to_string(link.transport)},
-                    {"from", plan_.instances[pair.from.slot].name},
-                    {"to", plan_.instances[pair.to.slot].name},
-                    {"sent", sent},
-                    {"acknowledged", acknowledged},
-                    {"redelivered", redelivered},
-                    {"dropped", 0},
-                    {"quarantined", 0},
-                    {"depth", sent > acknowledged ? sent - acknowledged : 0},
-                    {"from_epoch", pair.from.epoch},
-                    {"to_epoch", pair.to.epoch}});
+    rows.push_back(
+        {{"name", link.name},
+         {"type", config_keys::word(config_keys::link_type, link.type)},
+         {"transport", to_string(link.transport)},
+         {"from", plan_.instances[pair.from.slot].name},
+         {"to", plan_.instances[pair.to.slot].name},
+         {"sent", sent},
+         {"acknowledged", acknowledged},
+         {"redelivered", redelivered},
+         {"dropped", 0},
+         {"quarantined", journals_.given_up_by(pair.link, plan_.instances[pair.to.slot].index)},
+         {"depth", sent > acknowledged ? sent - acknowledged : 0},
+         {"from_epoch", pair.from.epoch},
+         {"to_epoch", pair.to.epoch}});
+    if (journals_.is_queue(pair.link))
+      rows.back()["outstanding"] = journals_.outstanding(pair.link);
   }
   return rows;
 }

@@ -12,6 +12,7 @@
 #include "ipc/control_protocol.hpp"
 #include "supervisor/keeper_client.hpp"
 #include "supervisor/pair.hpp"
+#include "supervisor/queue_journals.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -40,6 +41,13 @@ class Introducer {
   Result<void> offered(Slot, const ipc::LinkOffer&, base::UniqueFd segment);
   Result<void> closed(Slot, const ipc::LinkClosed&);
   void died(Slot);
+  // A task that the worker's queue gave up: the pair's other instance, and the link. Errors are the
+  // worker's violations.
+  struct Quarantined {
+    Slot worker;
+    std::size_t link;
+  };
+  Result<Quarantined> quarantined(Slot, const ipc::TaskQuarantined&);
   // A worker that lived through a change of the brain: says everything again that it may have missed.
   void resynced(Slot, const ipc::ResyncAnswer&);
 
@@ -59,6 +67,9 @@ class Introducer {
   std::vector<SideRef> sides_of(Slot) const;
   Pair* find_pair(std::string_view name);
   bool crowded(const Pair&, ipc::Side) const;
+  void make_way(Pair&, ipc::Side);
+  bool openable(const Pair&, ipc::Side) const;
+  bool lacks_journal(const Pair&, ipc::Side) const;
   void open_side(Pair&, ipc::Side);
   void tell_history(Pair&, ipc::Side reader);
   void send_segment(const Pair&, ipc::Side writer, const SideSegment&);
@@ -71,6 +82,7 @@ class Introducer {
   const Plan& plan_;
   KeeperClient& keeper_;
   WorkerPost post_;
+  QueueJournals journals_;
   mutable std::vector<Pair> pairs_;
 };
 

@@ -30,11 +30,12 @@ std::vector<Pair> make_pairs(const SystemConfig& config, const Plan& plan) {
   for (std::size_t index = 0; index < config.links.size(); ++index) {
     const LinkConfig& link = config.links[index];
     for (const Slot from : slots_of(plan, link.from)) {
-      for (const auto& receiver : link.to) {
-        for (const Slot to : slots_of(plan, receiver)) {
+      for (std::size_t receiver = 0; receiver < link.to.size(); ++receiver) {
+        for (const Slot to : slots_of(plan, link.to[receiver])) {
           Pair pair;
           pair.name = link.name + "/" + plan.instances[from].name + "/" + plan.instances[to].name;
           pair.link = index;
+          if (link.type == LinkType::topic) pair.topic = link.policies[receiver];
           pair.from.slot = from;
           pair.to.slot = to;
           pairs.push_back(std::move(pair));
@@ -55,6 +56,16 @@ std::string connection_tag(const Pair& pair) {
          std::to_string(pair.connected_to) + "/" + pair.name;
 }
 
+std::vector<std::string> connection_names(Transport transport) {
+  switch (transport) {
+    case Transport::shm: return {"message", "space"};
+    case Transport::pipe: return {"read", "write", "space"};
+    case Transport::unix_socket:
+    case Transport::tcp: break;
+  }
+  return {"socket", "space"};
+}
+
 std::uint64_t committed_count(const SideSegment& segment) {
   const auto committed = segment.page ? ipc::load_committed(segment.page->page()) : std::nullopt;
   return committed ? committed->count : 0;
@@ -71,11 +82,13 @@ constexpr int uncounted_max = 16;  // a batch at the most; the page is not ours 
 
 // Exact for a dead writer, who may have been killed between a commit and the count of it: looks for
 // records after the one that was counted last.
-std::uint64_t committed_for_certain(const SideSegment& segment) {
-  const auto committed = ipc::load_committed(segment.page->page());
-  if (!committed) return 0;
-  if (segment.page->ring().empty()) return committed->count;
-  ipc::LaneConsumer lane(segment.page->ring(), committed->position, committed->count);
+// The store of a topic's count is itself the commit.
+std::uint64_t committed_for_certain(const Pair& pair, const SideSegment& segment) {
+  const ipc::PeerSegment& page = *segment.page;
+  const auto committed = ipc::load_committed(page.page());
+  if (!committed) return page.facts().base_index;
+  if (page.ring().empty() || pair.topic) return committed->count;
+  ipc::LaneConsumer lane(page.ring(), committed->position, committed->count, page.slabs());
   ipc::LaneConsumer::Record record;
   for (int i = 0; i < uncounted_max && lane.poll(record) == ipc::LaneConsumer::Found::record;) ++i;
   return lane.last_index();
@@ -97,8 +110,8 @@ std::vector<std::uint16_t> droppable(const Pair& pair, ipc::Side which) {
       epochs.push_back(segment.epoch);
       continue;
     }
-    const std::uint64_t committed = committed_for_certain(segment);
-    const bool empty = committed == segment.page->facts().base_index;
+    const std::uint64_t committed = committed_for_certain(pair, segment);
+    const bool empty = committed <= segment.page->facts().base_index;
     const bool drained = reader != nullptr && acknowledged_count(*reader) >= committed;
     if (empty || drained) epochs.push_back(segment.epoch);
   }

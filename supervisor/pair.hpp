@@ -20,6 +20,7 @@ struct SideSegment {
   std::uint16_t epoch = 0;
   base::UniqueFd fd;
   bool dead = false;                     // its writer is dead, by the exit ring's word
+  bool closed = false;                   // its writer said that no more will come
   std::optional<ipc::PeerSegment> page;  // read-only; absent when its writer broke the layout
 };
 
@@ -37,8 +38,9 @@ struct PairSide {
 };
 
 struct Pair {
-  std::string name;      // "jobs/splitter.0/cruncher.1"
-  std::size_t link = 0;  // position in SystemConfig::links
+  std::string name;                  // "jobs/splitter.0/cruncher.1"
+  std::size_t link = 0;              // position in SystemConfig::links
+  std::optional<TopicPolicy> topic;  // of a topic: the policy of its subscriber, which is `to`
   PairSide from, to;
   std::uint16_t connected_from = 0, connected_to = 0;  // epochs that share a connection
 
@@ -54,6 +56,9 @@ std::vector<Pair> make_pairs(const SystemConfig&, const Plan&);
 // Names under which the keeper stores what belongs to a pair.
 std::string segment_tag(const Pair&, ipc::Side, std::uint16_t epoch);
 std::string connection_tag(const Pair&);
+
+// What the descriptors of a connection are called in the message that carries them to one end.
+std::vector<std::string> connection_names(Transport);
 
 // What the pages say: messages of the whole link. Untrusted figures; 0 for a page that is not readable.
 std::uint64_t committed_count(const SideSegment&);

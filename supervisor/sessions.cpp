@@ -3,16 +3,28 @@
 #include <algorithm>
 #include <utility>
 
+#include "supervisor/pair.hpp"
+
 namespace bulkhead::supervisor {
 namespace {
 
 using Kind = ipc::LinkUpdate::Kind;
 
 constexpr std::size_t sessions_max = 4096;
+// Of one worker as the client, waiting requests included: what a session costs is paid by its server.
+constexpr std::size_t per_client_max = 64;
 constexpr const char* outside_name = "cli";
 
-std::vector<std::string> socket_names(std::size_t n) {
-  return n == 1 ? std::vector<std::string>{"socket"} : std::vector<std::string>{"read", "write"};
+// "session/NUMBER/CLIENT/SERVER"
+struct Ends {
+  std::string_view client, server;
+};
+std::optional<Ends> ends_of(std::string_view pair) {
+  const auto server_at = pair.rfind('/');
+  if (!pair.starts_with("session/") || server_at == pair.npos) return std::nullopt;
+  const auto client_at = pair.rfind('/', server_at - 1);
+  if (client_at == pair.npos || client_at < 8) return std::nullopt;
+  return Ends{pair.substr(client_at + 1, server_at - client_at - 1), pair.substr(server_at + 1)};
 }
 
 std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
@@ -59,10 +71,28 @@ void Sessions::connect(std::optional<Slot> client, const std::string& service, T
   if (!provided(service)) {
     return answer(make_error(Errc::not_found, "no worker provides the service " + service));
   }
+  if (client && count_of(*client) >= per_client_max) {
+    return answer(
+        make_error(Errc::out_of_budget, plan_.instances[*client].name + " has " +
+                                            std::to_string(per_client_max) +
+                                            " sessions and requests for one; let go of some"));
+  }
   if (const auto provider = find_provider(service)) {
     return open(client, service, *provider, std::move(answer));
   }
+  if (waiting_.size() >= sessions_max) {
+    return answer(make_error(Errc::out_of_budget, "more than 4096 requests wait for a service"));
+  }
   waiting_.push_back({client, service, until, std::move(answer)});
+}
+
+std::size_t Sessions::count_of(Slot client) const {
+  const auto open = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& entry) {
+    return entry.second.client.slot == client;
+  });
+  const auto waiting = std::count_if(waiting_.begin(), waiting_.end(),
+                                     [&](const Waiting& w) { return w.client == client; });
+  return static_cast<std::size_t>(open + waiting);
 }
 
 void Sessions::retry(TimeNs now) {
@@ -166,11 +196,12 @@ void Sessions::complete(const std::string& name, Session& session) {
     if (answer) answer(ends.error());
     return end(sessions_.find(name), true, Kind::peer_closed);
   }
-  tell(session.server, name, Kind::sockets, socket_names(ends->to.size()), borrow(ends->to));
+  const auto names = connection_names(session.transport);
+  tell(session.server, name, Kind::sockets, names, borrow(ends->to));
   Connected connected{name, {}};
   if (session.client.slot) {
-    tell(session.client, name, Kind::sockets, socket_names(ends->from.size()), borrow(ends->from));
-  } else {
+    tell(session.client, name, Kind::sockets, names, borrow(ends->from));
+  } else {  // without pages it has no use for the doorbell
     connected.socket = std::move(ends->from.front());
   }
   if (answer) answer(std::move(connected));
@@ -207,26 +238,52 @@ void Sessions::died(Slot slot) {
   }
 }
 
-// Each end names its peer and that peer's generation: a peer that is not of that generation any
-// more died while there was no brain to say so.
+// A session that only one end knows was half open when the last brain died, or its other end has let go
+// of it meanwhile: nobody will ever call over it.
 void Sessions::resynced(Slot slot, const ipc::ResyncAnswer& answer) {
-  for (const auto& told : answer.sessions) {
-    const auto [at, is_new] = sessions_.try_emplace(told.pair);
-    Session& session = at->second;
-    const bool server_side = told.pair.ends_with("/" + plan_.instances[slot].name);
-    End& mine = server_side ? session.server : session.client;
-    mine.slot = slot;
-    mine.generation = answer.generation;
-    mine.offered = true;
-    End& peer = server_side ? session.client : session.server;
-    if (told.peer == outside_name) continue;
-    for (Slot other = 0; other < plan_.instances.size(); ++other) {
-      if (plan_.instances[other].name == told.peer) peer.slot = other;
+  for (const auto& told : answer.sessions) restore(slot, told, answer.generation);
+  resynced_.insert(slot);
+  for (auto at = sessions_.begin(); at != sessions_.end();) {
+    const auto next = std::next(at);
+    const Session& session = at->second;
+    for (const bool client_side : {true, false}) {
+      const End& mine = client_side ? session.client : session.server;
+      if (!session.restored || mine.slot != slot || mine.offered) continue;
+      end(at, client_side, Kind::peer_closed);
+      break;
     }
-    peer.generation = told.peer_generation;
-    if (!peer.slot || !post_.alive(*peer.slot) || post_.generation(*peer.slot) != peer.generation) {
-      end(at, server_side, Kind::peer_died);
-    }
+    at = next;
+  }
+}
+
+// Each end names its peer and that peer's generation: a peer that is not of that generation any
+// more died while there was no brain to say so. What a worker tells of sessions that are not its own
+// counts for nothing.
+void Sessions::restore(Slot slot, const ipc::ResyncAnswer::Session& told, Generation generation) {
+  const auto ends = ends_of(told.pair);
+  if (!ends || sessions_.size() >= sessions_max) return;
+  const std::string& name = plan_.instances[slot].name;
+  const bool server_side = ends->server == name;
+  if (server_side ? ends->client != told.peer : ends->client != name || ends->server != told.peer) {
+    return;
+  }
+  const auto at = sessions_.try_emplace(told.pair).first;
+  Session& session = at->second;
+  session.restored = true;
+  End& mine = server_side ? session.server : session.client;
+  End& peer = server_side ? session.client : session.server;
+  mine.slot = slot;
+  mine.generation = generation;
+  mine.offered = true;
+  if (told.peer == outside_name) return;
+  for (Slot other = 0; other < plan_.instances.size(); ++other) {
+    if (plan_.instances[other].name == told.peer) peer.slot = other;
+  }
+  peer.generation = told.peer_generation;
+  if (!peer.slot || !post_.alive(*peer.slot) || post_.generation(*peer.slot) != peer.generation) {
+    end(at, server_side, Kind::peer_died);
+  } else if (!peer.offered && resynced_.contains(*peer.slot)) {
+    end(at, server_side, Kind::peer_closed);
   }
 }
 

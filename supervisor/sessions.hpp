@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ class Sessions {
            std::function<bool(Slot)> is_ready);
 
   // `client` is nullopt for a program outside the tree. Answers at once or when a provider is
-  // ready; not_found for a service that no worker provides, timed_out at `until`.
+  // ready; not_found for a service that no worker provides, timed_out at `until`, out_of_budget for one
+  // client with too many.
   void connect(std::optional<Slot> client, const std::string& service, TimeNs until, Answer);
 
   // Tries the waiting requests again: a provider may have become ready, or time have passed.
@@ -53,7 +55,8 @@ class Sessions {
   struct Session {
     End client, server;
     Transport transport = Transport::shm;
-    Answer answer;  // until both ends are up
+    Answer answer;          // until both ends are up
+    bool restored = false;  // its ends told of it; then `offered` says which of them has
   };
   struct Waiting {
     std::optional<Slot> client;
@@ -68,12 +71,14 @@ class Sessions {
 
   std::optional<Provider> find_provider(const std::string& service);
   bool provided(const std::string& service) const;
+  std::size_t count_of(Slot client) const;  // sessions and waiting requests
   void open(std::optional<Slot> client, const std::string& service, Provider, Answer);
   void send_open(const std::string& name, const Session&, bool to_client,
                  const std::string& service);
   void tell(const End& receiver, const std::string& pair, ipc::LinkUpdate::Kind,
             std::vector<std::string> names = {}, std::vector<int> fds = {});
   void complete(const std::string& name, Session&);
+  void restore(Slot, const ipc::ResyncAnswer::Session&, Generation);
   void end(std::map<std::string, Session>::iterator, bool client_side, ipc::LinkUpdate::Kind);
 
   const SystemConfig& config_;
@@ -83,6 +88,7 @@ class Sessions {
   std::function<bool(Slot)> is_ready_;
   std::map<std::string, Session> sessions_;
   std::vector<Waiting> waiting_;
+  std::set<Slot> resynced_;
   std::size_t turn_ = 0;  // providers are used in turn
 };
 

@@ -93,7 +93,10 @@ nlohmann::json internal_row(const StatusSources& from, const InternalWorker& wor
 
 bool link_concerns(const nlohmann::json& link, const Plan& plan, const std::vector<Slot>& slots) {
   return std::any_of(slots.begin(), slots.end(), [&](Slot slot) {
-    return link["from"] == plan.instances[slot].name || link["to"] == plan.instances[slot].name;
+    const std::string& name = plan.instances[slot].name;
+    const auto& to = link["to"];  // of a topic: an array
+    return link["from"] == name || to == name ||
+           (to.is_array() && std::find(to.begin(), to.end(), name) != to.end());
   });
 }
 
@@ -141,6 +144,16 @@ Result<nlohmann::json> report_status(const StatusSources& from, const std::strin
                           {"orphans_reaped", from.keeper.orphans_reaped()}}},
                         {"workers", std::move(workers)},
                         {"links", std::move(links)}};
+}
+
+std::string name_failed(const Plan& plan, const Supervision& supervision, TimeNs now) {
+  std::string failed;
+  for (Slot slot = 0; slot < plan.instances.size(); ++slot) {
+    if (supervision.instance(slot).status != InstanceStatus::failed) continue;
+    failed += (failed.empty() ? "" : "; ") + plan.instances[slot].name + ": " +
+              reason(plan, supervision.state(), slot, now);
+  }
+  return failed;
 }
 
 }  // namespace bulkhead::supervisor

@@ -27,6 +27,9 @@ struct StatusSources {
 // `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.
 Result<nlohmann::json> report_status(const StatusSources&, const std::string& name, bool all);
 
+// "migrate.0: exited with code 1; echo.1: …": the workers that will not run again, and why.
+std::string name_failed(const Plan&, const Supervision&, TimeNs now);
+
 // The slots that a name from a user means: one instance, or all of a worker.
 Result<std::vector<Slot>> slots_named(const Plan&, const std::string& name);
 

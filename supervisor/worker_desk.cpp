@@ -116,7 +116,7 @@ void WorkerDesk::received(Slot slot, ipc::Packet packet) {
     if (!taken && desks_[slot].port) {
       desks_[slot].port->send(ipc::error_answer(message->id, taken.error()));
     }
-  } else {
+  } else if (!desks_[slot].awaits_resync) {  // meant for our predecessor, and said again
     taken = take_notification(slot, *message, packet);
   }
   if (!taken) callbacks_.violated(slot, taken.error());
@@ -130,6 +130,15 @@ Result<void> WorkerDesk::take_request(Slot slot, const ipc::ControlMessage& mess
     const auto wanted = ipc::decode<ipc::ServiceConnect>(*message.content);
     if (!wanted) return wanted.error();
     connect_service(slot, message.id, *wanted);
+    return {};
+  }
+  if (message.method == ipc::method::task_quarantined) {
+    const auto task = ipc::decode<ipc::TaskQuarantined>(*message.content);
+    if (!task) return task.error();
+    const auto where = introducer_->quarantined(slot, *task);
+    if (!where) return where.error();
+    callbacks_.quarantined(*where, *task);
+    if (desks_[slot].port) desks_[slot].port->send(ipc::result(message.id, ipc::Json::object()));
     return {};
   }
   return make_error(Errc::method_not_found, std::string(message.method));
@@ -186,6 +195,7 @@ void WorkerDesk::connect_service(Slot slot, std::uint64_t id, const ipc::Service
 
 Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& message) {
   if (message.id != resync_id_ || message.kind == ipc::ControlMessage::Kind::error) return {};
+  if (!desks_[slot].awaits_resync) return {};  // once is enough
   const auto answer = ipc::decode<ipc::ResyncAnswer>(*message.content);
   if (!answer) return answer.error();
   if (answer->generation != callbacks_.generation(slot)) return {};

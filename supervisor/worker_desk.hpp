@@ -26,6 +26,8 @@ class WorkerDesk {
     std::function<Generation(Slot)> generation;  // of the living incarnation
     std::function<void(Slot, Generation)> ready;
     std::function<void(Slot, const Error&)> violated;  // told once per offence
+    // Its queue gave up a task; noted when this returns.
+    std::function<void(const Introducer::Quarantined&, const ipc::TaskQuarantined&)> quarantined;
   };
 
   WorkerDesk(boost::asio::io_context&, const SystemConfig&, const Plan&, KeeperClient&, Callbacks);
