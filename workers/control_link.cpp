@@ -145,14 +145,33 @@ void ControlLink::tell_status(std::string_view text) {
   send_status();
 }
 
+void ControlLink::tell_closed(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  auto* const pair = pairs_.find(name);
+  if (pair == nullptr) return;
+  pair->closed = true;
+  send_closed(*pair);
+}
+
 Result<std::vector<Channel>> ControlLink::take_link(std::string_view link, HowMany how_many) {
   glance();
   const std::scoped_lock lock(mutex_);
-  auto endpoints = pairs_.take_link(link, how_many == HowMany::one ? 1 : SIZE_MAX);
-  if (!endpoints) return endpoints.error();
+  const auto pairs =
+      pairs_.take_link(link, PairTable::LinkType::channel, how_many == HowMany::one ? 1 : SIZE_MAX);
+  if (!pairs) return pairs.error();
   std::vector<Channel> channels;
-  for (auto& endpoint : *endpoints) channels.emplace_back(std::move(endpoint));
+  for (const auto* const pair : *pairs) channels.emplace_back(pair->endpoint);
   return channels;
+}
+
+Result<Topic> ControlLink::take_topic(std::string_view link) {
+  glance();
+  const std::scoped_lock lock(mutex_);
+  const auto pairs = pairs_.take_link(link, PairTable::LinkType::topic, SIZE_MAX);
+  if (!pairs) return pairs.error();
+  std::vector<std::shared_ptr<ipc::Endpoint>> endpoints;
+  for (const auto* const pair : *pairs) endpoints.push_back(pair->endpoint);
+  return Topic(std::move(endpoints));
 }
 
 void ControlLink::close() noexcept {

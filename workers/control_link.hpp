@@ -9,6 +9,7 @@
 #include <bulkhead/channel.hpp>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
+#include <bulkhead/queue.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -56,10 +57,18 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
 
   void tell_ready();
   void tell_status(std::string_view text);
+  void tell_closed(const std::string& pair);  // of a link: no more will come from this worker
 
   enum class HowMany { one, all };
   // Errors: as Worker::channel and Worker::channels say. Nothing is taken then.
   [[nodiscard]] Result<std::vector<Channel>> take_link(std::string_view link, HowMany);
+  // Errors: as Worker::topic says.
+  [[nodiscard]] Result<Topic> take_topic(std::string_view link);
+  // Errors: as Worker::queue says. Nothing is taken then.
+  [[nodiscard]] Result<Queue> take_queue(std::string_view link);
+  // Tells the supervisor of a task that is given up, until it has noted that.
+  std::uint64_t report(const ipc::TaskQuarantined&);
+  bool is_noted(std::uint64_t report);  // true once
 
   struct Session {
     std::string pair;
@@ -98,6 +107,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void link_opened(ipc::Packet&, const ipc::Json& params);
   void link_peer(ipc::Packet&, const ipc::Json& params);
   void answer_resync(std::uint64_t id);
+  void send_closed(const PairTable::Pair&);
   void offer(const PairTable::Pair&);
   Result<void> map_attention(ipc::Packet&);
   void drop_unclaimed(const ipc::Packet&);

@@ -75,10 +75,8 @@ Result<ControlLink::Session> ControlLink::connect_once(std::string_view service,
   if (!answer) return answer.error();
   const std::scoped_lock lock(mutex_);
   auto* const pair = pairs_.find(answer->pair);
-  if (pair == nullptr || pair->taken) {
-    return make_error(Errc::protocol_violation,
-                      "the supervisor named session " + answer->pair + " but did not open it");
-  }
+  // Ended between the answer and now: its server died, or a new brain was told that nobody uses it.
+  if (pair == nullptr) return make_error(Errc::peer_died, answer->pair);
   pair->taken = true;
   return Session{answer->pair, Channel(pair->endpoint)};
 }

@@ -4,6 +4,7 @@
 
 #include "ipc/endpoint.hpp"
 #include "workers/control_link.hpp"
+#include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
 namespace {
@@ -37,7 +38,10 @@ void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call
 
 void ControlLink::take_answer(ipc::Packet packet, std::uint64_t id, std::optional<Error> error) {
   const auto found = requests_.find(id);
-  if (found == requests_.end()) return;  // said twice, by two brains
+  if (found == requests_.end()) {  // said twice, by two brains
+    if (!error) drop_unclaimed(packet);
+    return;
+  }
   if (id == hello_request_) {
     requests_.erase(found);
     return take_hello(packet, error);
@@ -96,9 +100,18 @@ void ControlLink::link_opened(ipc::Packet& packet, const ipc::Json& params) {
     if (!fd) return fail(fd.error());
     predecessor = std::move(*fd);
   }
+  base::UniqueFd journal;
+  if (open->journal) {
+    auto fd = ipc::fd_named(packet, "journal");
+    if (!fd) return fail(fd.error());
+    journal = std::move(*fd);
+  }
   const bool session = open->session;
   const ipc::LinkClosed closed{open->pair, open->epoch};
-  const auto opened = pairs_.open(std::move(*open), std::move(predecessor), shared_from_this());
+  std::shared_ptr<ipc::Attention> attention = shared_from_this();
+  if (!session) attention = std::make_shared<LinkAttention>(shared_from_this(), open->pair);
+  const auto opened = pairs_.open(std::move(*open), std::move(predecessor), std::move(journal),
+                                  std::move(attention));
   if (opened) {
     if (*opened != nullptr) offer(**opened);
     return;
@@ -128,7 +141,10 @@ void ControlLink::answer_resync(std::uint64_t id) {
   answer.phase = phase_;
   pairs_.describe(answer);
   send(ipc::result(id, ipc::encode(answer)));
-  for (const auto* const pair : pairs_.all()) offer(*pair);
+  for (const auto* const pair : pairs_.all()) {
+    offer(*pair);
+    if (pair->closed) send_closed(*pair);
+  }
   for (const auto& [number, request] : requests_) {
     if (!request.answer && !request.abandoned) send(request.message, request.fds);
   }
@@ -144,10 +160,16 @@ void ControlLink::offer(const PairTable::Pair& pair) {
   send(ipc::notification(ipc::method::link_offer, ipc::encode(message)), fds);
 }
 
+void ControlLink::send_closed(const PairTable::Pair& pair) {
+  const ipc::LinkClosed message{pair.open.pair, pair.open.epoch};
+  send(ipc::notification(ipc::method::link_closed, ipc::encode(message)));
+}
+
 // The answer to a call for which nobody waits any more opened a session that nobody will use.
 void ControlLink::drop_unclaimed(const ipc::Packet& packet) {
   const auto answer = ipc::decode<ipc::ServiceConnectAnswer>(packet.body.at("result"));
-  if (answer) erase_session(answer->pair);
+  const auto* const pair = answer ? pairs_.find(answer->pair) : nullptr;
+  if (pair != nullptr && !pair->taken) erase_session(answer->pair);
 }
 
 // A server that dies before the client has heard of the session: the request is answered with an error.
@@ -160,8 +182,7 @@ void ControlLink::drop_unclaimed_if_gone(const std::string& name) {
 void ControlLink::erase_session(const std::string& name) {
   const auto* const pair = pairs_.find(name);
   if (pair == nullptr) return;
-  const ipc::LinkClosed message{pair->open.pair, pair->open.epoch};
-  send(ipc::notification(ipc::method::link_closed, ipc::encode(message)));
+  send_closed(*pair);
   pairs_.erase(name);
 }
 

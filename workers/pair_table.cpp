@@ -22,6 +22,7 @@ std::pair<std::string_view, std::uint32_t> instance_order(std::string_view insta
 }  // namespace
 
 Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueFd predecessor,
+                                               base::UniqueFd journal,
                                                std::shared_ptr<ipc::Attention> attention) {
   if (pairs_.contains(open.pair)) return nullptr;
   ipc::EndSpec spec;
@@ -31,6 +32,7 @@ Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueF
   spec.epoch = open.epoch;
   spec.peer_life = open.session ? ipc::PeerLife::single : ipc::PeerLife::replaced;
   spec.options = open.options;
+  spec.topic = open.topic;
   spec.predecessor = std::move(predecessor);
   spec.attention = std::move(attention);
   auto endpoint = ipc::open_endpoint(open.transport, std::move(spec));
@@ -42,6 +44,7 @@ Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueF
   Pair pair;
   pair.endpoint = std::move(*endpoint);
   pair.open = std::move(open);
+  pair.journal = std::move(journal);
   const auto name = pair.open.pair;
   return &pairs_.emplace(name, std::move(pair)).first->second;
 }
@@ -62,13 +65,20 @@ PairTable::Pair* PairTable::find(const std::string& pair) {
   return found == pairs_.end() ? nullptr : &found->second;
 }
 
-Result<std::vector<std::shared_ptr<ipc::Endpoint>>> PairTable::take_link(std::string_view link,
-                                                                         std::size_t at_most) {
+Result<std::vector<PairTable::Pair*>> PairTable::take_link(std::string_view link, LinkType type,
+                                                           std::size_t at_most) {
   std::vector<Pair*> free;
   bool known = false;
   for (auto& [name, pair] : pairs_) {
     if (pair.open.session || pair.open.link != link) continue;
     known = true;
+    if (const LinkType its = type_of(pair); its != type) {
+      return make_error(Errc::invalid_argument,
+                        "link \"" + std::string(link) + "\" is a " +
+                            (its == LinkType::topic   ? "topic; take it with topic()"
+                             : its == LinkType::queue ? "queue; take it with queue()"
+                                                      : "channel; take it with channel()"));
+    }
     if (!pair.taken) free.push_back(&pair);
   }
   if (!known) {
@@ -76,8 +86,9 @@ Result<std::vector<std::shared_ptr<ipc::Endpoint>>> PairTable::take_link(std::st
                                            "\" does not reach this worker (" + link_names() + ")");
   }
   if (free.empty()) {
-    return make_error(Errc::already_exists,
-                      "link \"" + std::string(link) + "\" was taken before; keep its Channel");
+    return make_error(Errc::already_exists, "link \"" + std::string(link) +
+                                                "\" was taken before; keep its " +
+                                                (type == LinkType::topic ? "Topic" : "Channel"));
   }
   if (free.size() > at_most) {
     return make_error(Errc::invalid_argument, "link \"" + std::string(link) + "\" is " +
@@ -87,12 +98,17 @@ Result<std::vector<std::shared_ptr<ipc::Endpoint>>> PairTable::take_link(std::st
   std::sort(free.begin(), free.end(), [](const Pair* a, const Pair* b) {
     return instance_order(a->open.peer) < instance_order(b->open.peer);
   });
-  std::vector<std::shared_ptr<ipc::Endpoint>> endpoints;
-  for (Pair* const pair : free) {
-    pair->taken = true;
-    endpoints.push_back(pair->endpoint);
-  }
-  return endpoints;
+  for (Pair* const pair : free) pair->taken = true;
+  return free;
+}
+
+PairTable::LinkType PairTable::type_of(const Pair& pair) noexcept {
+  if (pair.open.topic) return LinkType::topic;
+  return pair.open.max_attempts != 0 ? LinkType::queue : LinkType::channel;
+}
+
+std::uint32_t PairTable::peer_index(const Pair& pair) noexcept {
+  return instance_order(pair.open.peer).second;
 }
 
 const PairTable::Pair* PairTable::take_request_for(std::string_view service) {

@@ -23,14 +23,16 @@ class PairTable {
   struct Pair {
     ipc::LinkOpen open;
     std::shared_ptr<ipc::Endpoint> endpoint;
+    base::UniqueFd journal;  // of a queue, at its `from` end, until it is taken
     bool taken = false;      // somebody has its Channel
+    bool closed = false;     // by us, on purpose
     bool peer_gone = false;  // of a session: nobody will ever answer on it
   };
 
   // Opens this worker's end; what is known already is left alone and gives null.
   // Errors: those of open_endpoint, naming the pair.
   [[nodiscard]] Result<const Pair*> open(ipc::LinkOpen, base::UniqueFd predecessor,
-                                         std::shared_ptr<ipc::Attention>);
+                                         base::UniqueFd journal, std::shared_ptr<ipc::Attention>);
   // Hands what is new about a peer to its endpoint; false when there is no such pair.
   bool update(const ipc::LinkPeer&, std::vector<base::UniqueFd> fds);
   void erase(const std::string& pair) { pairs_.erase(pair); }
@@ -39,9 +41,14 @@ class PairTable {
   Pair* find(const std::string& pair);
   // The pairs of one link that nobody has yet, in the order of their peers' instances, now taken.
   // Errors: not_found, naming the links that there are; already_exists when all are taken;
-  // invalid_argument when there are more than `at_most`. Nothing is taken then.
-  [[nodiscard]] Result<std::vector<std::shared_ptr<ipc::Endpoint>>> take_link(std::string_view link,
-                                                                              std::size_t at_most);
+  // invalid_argument when the link is of another type, or when there are more than `at_most`. Nothing
+  // is taken then.
+  enum class LinkType : std::uint8_t { channel, topic, queue };
+  [[nodiscard]] Result<std::vector<Pair*>> take_link(std::string_view link, LinkType,
+                                                     std::size_t at_most);
+  static LinkType type_of(const Pair&) noexcept;
+  // The number of the instance at the other end: 10 for "cruncher.10".
+  static std::uint32_t peer_index(const Pair&) noexcept;
   // A session on which somebody wants to call `service` of this worker; null when there is no new one.
   const Pair* take_request_for(std::string_view service);
 

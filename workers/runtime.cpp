@@ -145,6 +145,9 @@ Result<std::vector<Channel>> Worker::channels(std::string_view link) {
   return state_->control->take_link(link, workers::ControlLink::HowMany::all);
 }
 
+Result<Topic> Worker::topic(std::string_view link) { return state_->control->take_topic(link); }
+Result<Queue> Worker::queue(std::string_view link) { return state_->control->take_queue(link); }
+
 Client Worker::client(std::string_view service) {
   return Client(std::make_unique<workers::SessionConnector>(state_->control, std::string(service)));
 }

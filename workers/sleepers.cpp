@@ -4,17 +4,18 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 namespace bulkhead::workers {
 namespace {
 
-// What this thread knows. There is one Sleepers in a worker; tests have several.
+// What this thread knows. There is one Sleepers in a worker; a test that has several uses them one after
+// the other, never one inside the sleep of another.
 struct Seen {
   const Sleepers* of = nullptr;
   std::uint64_t changes = 0;   // when it last looked
   std::uint64_t slept_at = 0;  // when it went to sleep
+  int entered = 0;             // by one wait for several links, once for each
 };
 thread_local Seen seen;
 
@@ -72,7 +73,8 @@ void Sleepers::watch_writable(bool on) noexcept {
 
 void Sleepers::enter() noexcept {
   const std::scoped_lock lock(mutex_);
-  if (seen.of != this) seen = {this, 0, 0};
+  if (seen.of != this) seen = {this, 0, 0, 0};
+  if (seen.entered++ > 0) return;
   seen.slept_at = seen.changes;
   ++asleep_;
   if (seen.changes != changes_) {  // taken between this thread's last look and here
@@ -83,16 +85,16 @@ void Sleepers::enter() noexcept {
 
 void Sleepers::leave() noexcept {
   const std::scoped_lock lock(mutex_);
+  if (seen.of != this || --seen.entered > 0) return;
   --asleep_;
-  if (behind_ > 0 && (seen.of != this || seen.slept_at != changes_)) --behind_;
-  behind_ = std::min(behind_, asleep_);
+  if (seen.slept_at != changes_) --behind_;
   if (behind_ == 0) quiet();
-  seen = {this, changes_, changes_};
+  seen.changes = changes_;
 }
 
 void Sleepers::looked() noexcept {
   const std::scoped_lock lock(mutex_);
-  if (seen.of != this) seen = {this, 0, 0};
+  if (seen.of != this) seen = {this, 0, 0, 0};
   seen.changes = changes_;
 }
 

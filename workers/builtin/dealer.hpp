@@ -1,7 +1,7 @@
-// Deals jobs to crunchers over their channels and merges the results. Used by the splitter.
+// Gives jobs to crunchers through a queue and merges the results. Used by the splitter.
 #pragma once
 
-#include <bulkhead/channel.hpp>
+#include <bulkhead/queue.hpp>
 #include <bulkhead/worker.hpp>
 #include <cstdint>
 #include <vector>
@@ -13,14 +13,14 @@ namespace bulkhead::workers {
 
 struct Dealt {
   WordCount count;
-  std::vector<Unreadable> failed;  // what a cruncher could not read
+  std::vector<Unreadable> failed;       // what a cruncher could not read
+  std::vector<std::uint32_t> given_up;  // jobs that no cruncher survived
+  std::uint64_t poison_given_up = 0;    // of those that were planted
 };
 
-// Each cruncher has at most `in_flight` jobs, so that one that is slow or dead holds up few. A cruncher
-// that dies gets its jobs again through the link when it is back.
-// Errors: stopped; those of the channels.
-[[nodiscard]] Result<Dealt> deal(Worker& self, std::vector<Channel>& crunchers,
-                                 const std::vector<Job>& jobs, std::uint64_t round,
-                                 std::uint64_t in_flight);
+// Plants `poison` jobs, evenly among the others, that kill whoever does them.
+// Errors: stopped; those of the queue.
+[[nodiscard]] Result<Dealt> deal(Worker& self, Queue& crunchers, const std::vector<Job>& jobs,
+                                 std::uint64_t round, std::uint64_t poison);
 
 }  // namespace bulkhead::workers

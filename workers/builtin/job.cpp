@@ -60,7 +60,7 @@ class Reader {
   bool broken_ = false;
 };
 
-constexpr std::uint32_t job_kind = 0x31424f4a, result_kind = 0x31534552;
+constexpr std::uint32_t job_kind = 0x31424f4a, result_kind = 0x31534552, poison_kind = 0x314e5350;
 
 void begin(Writer& out, std::uint32_t kind, const JobId& id) {
   out.number(kind);
@@ -88,6 +88,16 @@ MessageBytes encode(const Job& job) {
     out.number(piece.length);
   }
   return out.take();
+}
+
+MessageBytes encode_poison(const JobId& id) {
+  Writer out;
+  begin(out, poison_kind, id);
+  return out.take();
+}
+
+bool is_poison(std::span<const std::byte> bytes) noexcept {
+  return Reader(bytes).number<std::uint32_t>() == poison_kind;
 }
 
 Result<Job> decode_job(std::span<const std::byte> bytes) {

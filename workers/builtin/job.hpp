@@ -52,6 +52,10 @@ inline constexpr std::size_t job_bytes_empty = 20;  // an encoded job without pi
 std::size_t encoded_bytes(const Piece&);            // by how much a piece makes it longer
 [[nodiscard]] Result<Job> decode_job(std::span<const std::byte>);
 
+// A job that nobody survives, planted to see what becomes of the others.
+MessageBytes encode_poison(const JobId&);
+bool is_poison(std::span<const std::byte>) noexcept;
+
 // Cuts a result into messages of at most `message_max` bytes (result_message_min at least, and four
 // times the job's own message). The same count makes the same parts, so parts from two incarnations of
 // a cruncher may be mixed.

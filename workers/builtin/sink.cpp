@@ -5,6 +5,7 @@
 
 #include "workers/builtin/builtin.hpp"
 #include "workers/builtin/settings.hpp"
+#include "workers/builtin/tick_link.hpp"
 #include "workers/builtin/ticks.hpp"
 
 namespace bulkhead::workers {
@@ -23,15 +24,25 @@ void report_gap(TickCount::Gap gap) {
   std::fflush(stdout);
 }
 
+Result<void> finish(Worker& self, const TickCount& count, const Error& why) {
+  self.status(count.summary());
+  print(count);
+  return self.ended(why);
+}
+
 }  // namespace
 
 Result<void> run_sink(Worker& self) {
   std::string link = "ticks";
   std::chrono::nanoseconds report_every = std::chrono::seconds(1);
-  auto read =
-      Settings(self.config()).text("link", link).duration("report_every", report_every).finish();
+  std::chrono::nanoseconds work{0};  // what each message costs us
+  auto read = Settings(self.config())
+                  .text("link", link)
+                  .duration("report_every", report_every)
+                  .duration("work", work)
+                  .finish();
   if (!read) return read;
-  auto ticks = self.channel(link);
+  auto ticks = TickLink::open(self, link);
   if (!ticks) return ticks.error();
   self.ready();
 
@@ -41,15 +52,16 @@ Result<void> run_sink(Worker& self) {
   auto look_at = Deadline::in(std::chrono::nanoseconds(0)).when();
   auto report_at = Deadline::in(report_every).when();
   for (;;) {
-    const auto message = ticks->receive(self.until_stop(look_at));
-    if (message) {
-      const auto gap = count.take(message->bytes(), message->epoch(), message->redelivered());
-      if (gap) report_gap(*gap);
-      if (count.delivered() % 256 != 0) continue;  // reading the clock costs more than a message
-    } else if (!message.error().is(Errc::timed_out)) {
-      self.status(count.summary());
-      print(count);
-      return self.ended(message.error());
+    const auto taken = ticks->receive(count, self.until_stop(look_at));
+    if (taken) {
+      if (*taken) report_gap(**taken);
+      if (work.count() > 0) {
+        if (auto done = self.pause(work); !done) return finish(self, count, done.error());
+      } else if (count.delivered() % 256 != 0) {
+        continue;  // reading the clock costs more than a message
+      }
+    } else if (!taken.error().is(Errc::timed_out)) {
+      return finish(self, count, taken.error());
     }
     if (!Deadline::at(look_at).expired()) continue;
     look_at = Deadline::in(status_every).when();

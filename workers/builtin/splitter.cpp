@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <thread>
 
-#include "ipc/endpoint.hpp"
 #include "workers/builtin/builtin.hpp"
 #include "workers/builtin/dealer.hpp"
 #include "workers/builtin/settings.hpp"
@@ -18,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Plan {
   std::string link = "jobs", directory = "/usr/include";
-  std::uint64_t rounds = 1, job_bytes = std::uint64_t{256} << 10, in_flight = 4;
+  std::uint64_t rounds = 1, job_bytes = std::uint64_t{256} << 10, poison = 0;
 };
 
 Result<Plan> read_plan(Worker& self) {
@@ -28,18 +27,15 @@ Result<Plan> read_plan(Worker& self) {
                   .text("directory", plan.directory)
                   .count("rounds", plan.rounds, 0, 1'000'000'000)
                   .size("job_bytes", plan.job_bytes, 1, std::uint64_t{1} << 30)
-                  .count("in_flight", plan.in_flight, 1, 1024)
+                  .count("poison", plan.poison, 0, 1000)
                   .finish();
   if (!read) return read.error();
   return plan;
 }
 
 // A result may need four times its job's message, and both must fit.
-JobLimits limits_of(const Plan& plan, const std::vector<Channel>& crunchers) {
-  std::size_t message_max = std::size_t{64} << 10;
-  for (const auto& channel : crunchers) {
-    message_max = std::min(message_max, channel.shared_endpoint()->spec().options.max_message);
-  }
+JobLimits limits_of(const Plan& plan, const Queue& crunchers) {
+  const std::size_t message_max = std::min(std::size_t{64} << 10, crunchers.message_max());
   return {plan.job_bytes, message_max / 4, message_max};
 }
 
@@ -97,8 +93,21 @@ std::string difference(const WordCount& together, const WordCount& alone) {
   return differs("identifiers", together.identifiers.size(), alone.identifiers.size());
 }
 
-Result<void> run_round(Worker& self, const Plan& plan, std::vector<Channel>& crunchers,
-                       std::uint64_t round) {
+void print_given_up(const Plan& plan, const Dealt& dealt) {
+  if (plan.poison == 0) return;
+  std::printf("poison: planted=%llu given_up=%llu\n", static_cast<unsigned long long>(plan.poison),
+              static_cast<unsigned long long>(dealt.poison_given_up));
+}
+
+std::string verdict_on(const Dealt& dealt, const WordCount& alone) {
+  if (!dealt.given_up.empty()) {
+    return "check: incomplete, " + std::to_string(dealt.given_up.size()) + " jobs were given up";
+  }
+  if (dealt.count == alone) return "check: ok";
+  return "check: MISMATCH " + difference(dealt.count, alone);
+}
+
+Result<void> run_round(Worker& self, const Plan& plan, Queue& crunchers, std::uint64_t round) {
   // A round's number is never used twice, not even by the successor of a splitter that died.
   const auto id = std::uint64_t{self.generation()} << 32 | round;
   self.status("round=" + std::to_string(round) + " looking through " + plan.directory);
@@ -108,7 +117,7 @@ Result<void> run_round(Worker& self, const Plan& plan, std::vector<Channel>& cru
   if (!found) return found.error();
 
   const auto begin = Clock::now();
-  auto dealt = deal(self, crunchers, found->jobs, id, plan.in_flight);
+  auto dealt = deal(self, crunchers, found->jobs, id, plan.poison);
   if (!dealt) return dealt.error();
   const double together = seconds_since(begin);
   const auto begin_alone = Clock::now();
@@ -120,15 +129,14 @@ Result<void> run_round(Worker& self, const Plan& plan, std::vector<Channel>& cru
   unreadable.insert(unreadable.end(), dealt->failed.begin(), dealt->failed.end());
   print_unreadable(unreadable);
   print_totals(round, found->files.size(), dealt->count);
-  std::printf("time: %.3f s with %zu crunchers, %.3f s alone: speed-up %.2f on %u CPUs\n", together,
-              crunchers.size(), by_one, by_one / std::max(together, 1e-9),
-              std::thread::hardware_concurrency());
-  const bool same = dealt->count == *alone;
-  const auto verdict = same ? "check: ok" : "check: MISMATCH " + difference(dealt->count, *alone);
+  print_given_up(plan, *dealt);
+  std::printf("time: %.3f s together, %.3f s alone: speed-up %.2f on %u CPUs\n", together, by_one,
+              by_one / std::max(together, 1e-9), std::thread::hardware_concurrency());
+  const auto verdict = verdict_on(*dealt, *alone);
   std::printf("%s\n", verdict.c_str());
   std::fflush(stdout);
   self.status("round=" + std::to_string(round) + " " + verdict);
-  if (same) return {};
+  if (dealt->count == *alone || !dealt->given_up.empty()) return {};
   return make_error(Errc::remote_error, "the crunchers' count is not ours: " + verdict);
 }
 
@@ -137,7 +145,7 @@ Result<void> run_round(Worker& self, const Plan& plan, std::vector<Channel>& cru
 Result<void> run_splitter(Worker& self) {
   const auto plan = read_plan(self);
   if (!plan) return plan.error();
-  auto crunchers = self.channels(plan->link);
+  auto crunchers = self.queue(plan->link);
   if (!crunchers) return crunchers.error();
   self.ready();
   for (std::uint64_t round = 1; plan->rounds == 0 || round <= plan->rounds; ++round) {

@@ -4,6 +4,7 @@
 
 #include "workers/builtin/builtin.hpp"
 #include "workers/builtin/settings.hpp"
+#include "workers/builtin/tick_link.hpp"
 #include "workers/builtin/ticks.hpp"
 
 namespace bulkhead::workers {
@@ -47,7 +48,7 @@ Result<void> run_ticker(Worker& self) {
                   .duration("report_every", report_every)
                   .finish();
   if (!read) return read;
-  auto ticks = self.channel(link);
+  auto ticks = TickLink::open(self, link);
   if (!ticks) return ticks.error();
   self.ready();
 
@@ -55,7 +56,7 @@ Result<void> run_ticker(Worker& self) {
   Pace pace(rate_hz);
   auto report_at = Clock::now();
   for (std::uint64_t turn = 0;; ++turn) {
-    const auto sequence = ticks->last_committed() + 1;
+    const auto sequence = ticks->last_sent() + 1;
     write_tick(message, sequence);
     if (auto sent = ticks->send(message, self.until_stop()); !sent) return self.ended(sent.error());
     if (self.stopping()) return {};

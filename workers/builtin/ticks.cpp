@@ -1,5 +1,6 @@
 #include "workers/builtin/ticks.hpp"
 
+#include <algorithm>
 #include <bulkhead/error.hpp>
 #include <cstring>
 
@@ -59,7 +60,8 @@ std::optional<std::uint64_t> read_tick(std::span<const std::byte> message) {
 }
 
 std::optional<TickCount::Gap> TickCount::take(std::span<const std::byte> message,
-                                              std::uint16_t epoch, bool redelivered) {
+                                              std::uint16_t epoch, bool redelivered,
+                                              std::uint64_t told) {
   const auto sequence = read_tick(message);
   if (!sequence) {
     ++torn_;
@@ -75,20 +77,31 @@ std::optional<TickCount::Gap> TickCount::take(std::span<const std::byte> message
     return std::nullopt;
   }
   std::optional<Gap> gap;
-  if (next_ != 0 && *sequence > next_) {
+  const std::uint64_t missing = next_ == 0 ? told : *sequence - next_;
+  if (missing == told) {
+    told_ += told;
+  } else {
     gap = Gap{next_, *sequence - 1};
-    gaps_ += *sequence - next_;
+    gaps_ += std::max(missing, told) - std::min(missing, told);
   }
   ++delivered_;
   next_ = *sequence + 1;
   return gap;
 }
 
+void TickCount::take_history(std::span<const std::byte> message) {
+  if (read_tick(message)) {
+    ++redelivered_;
+  } else {
+    ++torn_;
+  }
+}
+
 std::string TickCount::summary() const {
   return "delivered=" + std::to_string(delivered_) +
          " redelivered=" + std::to_string(redelivered_) + " gaps=" + std::to_string(gaps_) +
          " torn=" + std::to_string(torn_) + " next=" + std::to_string(next_) +
-         " unexpected=" + std::to_string(unexpected_);
+         " unexpected=" + std::to_string(unexpected_) + " told=" + std::to_string(told_);
 }
 
 }  // namespace bulkhead::workers
