@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
@@ -16,8 +17,9 @@ namespace {
 // Two ends of one or two descriptors each: read from the first, written to the last.
 class BareDescriptors {
  public:
-  BareDescriptors(ipc::SocketEnds ends, std::size_t bytes)
-      : ends_(std::move(ends)), message_(bytes), own_(&ends_.from) {}
+  // A packet must fit into the socket's buffer at once; a stream takes what it can.
+  BareDescriptors(ipc::SocketEnds ends, std::size_t bytes, std::size_t piece_max)
+      : ends_(std::move(ends)), message_(bytes), piece_max_(piece_max), own_(&ends_.from) {}
 
   bool ping() noexcept { return write_all() && read_all(); }
   bool pong() noexcept { return read_all() && write_all(); }
@@ -32,7 +34,8 @@ class BareDescriptors {
   bool write_all() noexcept {
     for (std::size_t done = 0; done < message_.size();) {
       ++calls_;
-      const ssize_t n = ::write(own_->back().get(), message_.data() + done, message_.size() - done);
+      const std::size_t piece = std::min(message_.size() - done, piece_max_);
+      const ssize_t n = ::write(own_->back().get(), message_.data() + done, piece);
       if (n <= 0) return false;
       done += static_cast<std::size_t>(n);
     }
@@ -50,6 +53,7 @@ class BareDescriptors {
 
   ipc::SocketEnds ends_;
   std::vector<std::byte> message_;
+  const std::size_t piece_max_;
   std::vector<base::UniqueFd>* own_;
   std::uint64_t calls_ = 0;
 };
@@ -58,6 +62,7 @@ Result<std::unique_ptr<Contestant>> start_bare(Transport transport, Processors p
                                                std::size_t bytes) {
   auto ends = ipc::make_sockets(transport);
   if (!ends) return ends.error();
+  for (auto* fds : {&ends->from, &ends->to}) fds->pop_back();  // the doorbell is no part of it
   if (transport == Transport::tcp) {
     const int on = 1;
     for (const auto* fds : {&ends->from, &ends->to}) {
@@ -66,8 +71,9 @@ Result<std::unique_ptr<Contestant>> start_bare(Transport transport, Processors p
       }
     }
   }
+  const std::size_t piece_max = transport == Transport::unix_socket ? std::size_t{64} << 10 : bytes;
   return MeasuredContestant<BareDescriptors>::start(
-      std::make_unique<BareDescriptors>(std::move(*ends), bytes), processors.echo);
+      std::make_unique<BareDescriptors>(std::move(*ends), bytes, piece_max), processors.echo);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <bulkhead/error.hpp>
+
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -37,7 +39,9 @@ class Contestant {
 };
 
 // After a pause caches and sleep states are cold, which is not what a round is about.
-inline constexpr std::uint64_t warm_up = 32;
+constexpr std::uint64_t warm_up_for(std::uint64_t count) noexcept {
+  return std::min<std::uint64_t>(count, 32);
+}
 
 template <class Mechanism>
 class MeasuredContestant final : public Contestant {
@@ -89,6 +93,7 @@ class MeasuredContestant final : public Contestant {
       : mechanism_(std::move(mechanism)), echo_(std::move(echo)) {}
 
   Result<void> begin(std::uint64_t count) {
+    const std::uint64_t warm_up = warm_up_for(count);
     if (auto begun = echo_->begin(count + warm_up); !begun) return begun;
     for (std::uint64_t i = 0; i < warm_up; ++i) {
       if (!mechanism_->ping()) return broken();

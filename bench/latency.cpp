@@ -1,53 +1,29 @@
 #include "bench/latency.hpp"
 
-#include <sched.h>
-
-#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "bench/affinity.hpp"
 #include "bench/baseline.hpp"
 #include "bench/channel_contestant.hpp"
+#include "bench/entrant.hpp"
 #include "bench/machine.hpp"
 
 namespace bulkhead::bench {
 namespace {
 
-constexpr std::array<std::size_t, 6> all_sizes{8, 56, 64, 1024, 16384, 65536};
+constexpr std::array<std::size_t, 7> all_sizes{8, 56, 64, 1024, 16384, 65536, 1048576};
+constexpr std::array all_modes{WaitMode::spin, WaitMode::adaptive, WaitMode::block};
+constexpr std::size_t in_place_from = 64;  // bytes: what is shorter has no two lines to touch
 constexpr std::array all_transports{Transport::shm, Transport::unix_socket, Transport::tcp,
                                     Transport::pipe};
-constexpr int rounds = 15;
-
-// How long one round of one contestant shall take, and how many round trips at most.
-struct Effort {
-  double round_ns;
-  std::uint64_t round_trips_max;
-  std::uint64_t samples_max;
-};
-constexpr Effort thorough{50e6, 200'000, 100'000};
-constexpr Effort quick{8e6, 40'000, 10'000};
-
 struct Case {
   Transport transport;
   WaitMode mode;
   std::size_t size;
+  Carry carry;
 };
-
-std::vector<WaitMode> modes_of(Transport transport) {
-  if (transport == Transport::shm) return {WaitMode::spin, WaitMode::adaptive, WaitMode::block};
-  return {WaitMode::adaptive, WaitMode::block};
-}
-
-const char* to_text(WaitMode mode) {
-  switch (mode) {
-    case WaitMode::adaptive: return "adaptive";
-    case WaitMode::spin: return "spin";
-    case WaitMode::block: return "block";
-  }
-  return "?";
-}
 
 struct Baseline {
   const char* name;
@@ -65,44 +41,6 @@ Baseline start_baseline(const Case& wanted, Processors processors) {
   }
   return {"pipe", start_pipe(processors, wanted.size)};
 }
-
-// One contestant and how it did so far. The number of round trips follows the last round, so that a
-// round keeps its time also where others use the processors.
-class Entrant {
- public:
-  Entrant(Contestant& contestant, const Effort& effort) noexcept
-      : contestant_(contestant), effort_(effort) {}
-
-  Result<void> run_round() {
-    const auto round = contestant_.run(count_);
-    if (!round) return round.error();
-    means_.push_back(round->mean_ns);
-    cpu_.push_back(round->cpu_percent);
-    calls_.push_back(round->syscalls_per_message);
-    const auto fitting =
-        static_cast<std::uint64_t>(effort_.round_ns / std::max(round->mean_ns, 1.0));
-    count_ = std::clamp<std::uint64_t>(fitting, 32, effort_.round_trips_max);
-    return {};
-  }
-  // The first round only told how long the others should be.
-  void forget_rounds() noexcept {
-    means_.clear();
-    cpu_.clear();
-    calls_.clear();
-  }
-  double mean_ns() const { return median(means_); }
-  double cpu_percent() const { return median(cpu_); }
-  double syscalls_per_message() const { return median(calls_); }
-  std::uint64_t samples() const noexcept { return std::min(count_ * 5, effort_.samples_max); }
-
- private:
-  static double median(std::vector<double> values) { return percentile(values, 0.5); }
-
-  Contestant& contestant_;
-  const Effort& effort_;
-  std::uint64_t count_ = 64;
-  std::vector<double> means_, cpu_, calls_;
-};
 
 Result<void> fill_percentiles(Contestant& ours, std::uint64_t count, BenchRow& row) {
   Histogram histogram;
@@ -122,19 +60,15 @@ Result<BenchRow> measure(const Case& wanted, Processors processors, const Effort
   row.transport = wanted.transport;
   row.mode = wanted.mode;
   row.size = wanted.size;
-  auto ours = start_channel(processors, wanted.transport, wanted.mode, wanted.size);
+  row.zero_copy = wanted.carry == Carry::in_place;
+  auto ours = start_channel(processors, wanted.transport, wanted.mode, wanted.size, wanted.carry);
   if (!ours) return ours.error();
   auto [name, bare] = start_baseline(wanted, processors);
   if (!bare) return bare.error();
   row.baseline = name;
-  Entrant us(**ours, effort), them(**bare, effort);
-  for (int i = 0; i <= rounds; ++i) {
-    if (auto ran = us.run_round(); !ran) return ran.error();
-    if (auto ran = them.run_round(); !ran) return ran.error();
-    if (i > 0) continue;
-    us.forget_rounds();
-    them.forget_rounds();
-  }
+  std::vector<Entrant> entrants{{**ours, effort}, {**bare, effort}};
+  if (auto raced = race(entrants); !raced) return raced.error();
+  const Entrant &us = entrants[0], &them = entrants[1];
   row.mean_ns = us.mean_ns();
   row.baseline_mean_ns = them.mean_ns();
   row.ratio = row.mean_ns / row.baseline_mean_ns;
@@ -144,30 +78,25 @@ Result<BenchRow> measure(const Case& wanted, Processors processors, const Effort
   return row;
 }
 
-// The caller's own affinity, put back at the end.
-class Affinity {
- public:
-  Affinity() noexcept {
-    CPU_ZERO(&before_);
-    ::sched_getaffinity(0, sizeof before_, &before_);
-  }
-  ~Affinity() { ::sched_setaffinity(0, sizeof before_, &before_); }
-  Affinity(const Affinity&) = delete;
-  Affinity& operator=(const Affinity&) = delete;
+template <class T, std::size_t n>
+std::vector<T> chosen(const std::vector<T>& some, const std::array<T, n>& all) {
+  return some.empty() ? std::vector<T>(all.begin(), all.end()) : some;
+}
 
-  Result<Processors> first_two() const {
-    std::vector<int> found;
-    for (int cpu = 0; cpu < CPU_SETSIZE && found.size() < 2; ++cpu) {
-      if (CPU_ISSET(static_cast<std::size_t>(cpu), &before_)) found.push_back(cpu);
+std::vector<Case> cases(const LatencyOptions& options) {
+  std::vector<Case> wanted;
+  const auto sizes = chosen(options.sizes, all_sizes);
+  for (const Transport transport : chosen(options.transports, all_transports)) {
+    for (const WaitMode mode : chosen(options.modes, all_modes)) {
+      for (const std::size_t size : sizes) wanted.push_back({transport, mode, size, Carry::copied});
+      if (transport != Transport::shm) continue;
+      for (const std::size_t size : sizes) {
+        if (size >= in_place_from) wanted.push_back({transport, mode, size, Carry::in_place});
+      }
     }
-    if (found.size() == 2) return Processors{found[0], found[1]};
-    return make_error(Errc::unsupported,
-                      "bench latency needs two processors that this process may run on");
   }
-
- private:
-  cpu_set_t before_;
-};
+  return wanted;
+}
 
 }  // namespace
 
@@ -176,23 +105,23 @@ Result<std::vector<BenchRow>> run_latency(const LatencyOptions& options) {
   const auto processors = affinity.first_two();
   if (!processors) return processors.error();
   if (auto pinned = pin_to(processors->ping); !pinned) return pinned.error();
-  const auto transports = options.transports.empty()
-                              ? std::vector(all_transports.begin(), all_transports.end())
-                              : options.transports;
-  const auto sizes =
-      options.sizes.empty() ? std::vector(all_sizes.begin(), all_sizes.end()) : options.sizes;
   std::vector<BenchRow> rows;
-  for (const Transport transport : transports) {
-    for (const WaitMode mode : modes_of(transport)) {
-      for (const std::size_t size : sizes) {
-        auto row = measure({transport, mode, size}, *processors, options.quick ? quick : thorough);
-        if (!row) return row.error();
-        if (options.on_row) options.on_row(*row);
-        rows.push_back(std::move(*row));
-      }
-    }
+  for (const Case& wanted : cases(options)) {
+    auto row = measure(wanted, *processors, options.quick ? quick : thorough);
+    if (!row) return row.error();
+    if (options.on_row) options.on_row(*row);
+    rows.push_back(std::move(*row));
   }
   return rows;
+}
+
+const char* to_text(WaitMode mode) noexcept {
+  switch (mode) {
+    case WaitMode::adaptive: return "adaptive";
+    case WaitMode::spin: return "spin";
+    case WaitMode::block: return "block";
+  }
+  return "?";
 }
 
 nlohmann::json to_json(const BenchRow& row) {
@@ -225,13 +154,14 @@ nlohmann::json to_json(const std::vector<BenchRow>& rows) {
 }
 
 void print_table(const std::vector<BenchRow>& rows) {
-  std::printf("%-9s %-8s %6s %10s %10s %10s %10s %6s  %s\n", "transport", "mode", "bytes", "mean",
-              "p50", "p99", "p99.9", "ratio", "to the bare");
+  std::printf("%-9s %-8s %7s %-8s %10s %10s %10s %10s %6s  %s\n", "transport", "mode", "bytes", "",
+              "mean", "p50", "p99", "p99.9", "ratio", "to the bare");
   for (const auto& row : rows) {
-    std::printf("%-9s %-8s %6zu %7.2f us %7.2f us %7.2f us %7.2f us %6.2f  %s, %.2f us\n",
+    std::printf("%-9s %-8s %7zu %-8s %7.2f us %7.2f us %7.2f us %7.2f us %6.2f  %s, %.2f us\n",
                 std::string(to_string(row.transport)).c_str(), to_text(row.mode), row.size,
-                row.mean_ns / 1e3, row.p50_ns / 1e3, row.p99_ns / 1e3, row.p999_ns / 1e3, row.ratio,
-                row.baseline.c_str(), row.baseline_mean_ns / 1e3);
+                row.zero_copy ? "in place" : "copied", row.mean_ns / 1e3, row.p50_ns / 1e3,
+                row.p99_ns / 1e3, row.p999_ns / 1e3, row.ratio, row.baseline.c_str(),
+                row.baseline_mean_ns / 1e3);
   }
   std::fflush(stdout);
 }

@@ -32,18 +32,21 @@ struct BenchRow {
 };
 
 struct LatencyOptions {
-  bool quick = false;  // all rows in under 30 s, with fewer round trips behind each
+  bool quick = false;  // fewer round trips behind each row
   // Empty: all of them.
   std::vector<Transport> transports;
+  std::vector<WaitMode> modes;
   std::vector<std::size_t> sizes;
   std::function<void(const BenchRow&)> on_row;  // as soon as each is there
 };
 
 // Two pinned processes a row, at least 15 rounds each of ours and the baseline, in turns.
-// Blocking: minutes, or half of one when quick. The caller's processor affinity is as before
+// In place, without a copy, on shared memory: rows of their own.
+// Blocking: minutes, or one when quick. The caller's processor affinity is as before
 // afterwards. Errors: unsupported with fewer than two processors; what the system reports.
 Result<std::vector<BenchRow>> run_latency(const LatencyOptions& options);
 
+const char* to_text(WaitMode) noexcept;  // as in a config
 nlohmann::json to_json(const BenchRow& row);
 nlohmann::json to_json(const std::vector<BenchRow>& rows);  // an array: "rows" of `bench --json`
 void print_table(const std::vector<BenchRow>& rows);        // on stdout, for a person

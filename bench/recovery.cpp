@@ -1,5 +1,7 @@
 #include "bench/recovery.hpp"
 
+#include <unistd.h>
+
 #include <poll.h>
 #include <bulkhead/connection.hpp>
 
@@ -16,8 +18,6 @@
 #include "base/clock.hpp"
 #include "base/runtime_dir.hpp"
 #include "bench/machine.hpp"
-
-extern "C" char** environ;
 
 namespace bulkhead::bench {
 namespace {
