@@ -1,11 +1,15 @@
 // The other end writes bytes of its own making to the connection.
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "ipc/end_page.hpp"
 #include "ipc/framing.hpp"
+#include "ipc/lane_producer.hpp"
+#include "ipc/segment.hpp"
 #include "tests/conformance/pair_test.hpp"
 #include "tests/conformance/test_brain.hpp"
 
@@ -17,15 +21,21 @@ using ipc::LinkUpdate;
 // Our end is real; the other one is its bare descriptors.
 class Garbage : public PairTest {
  protected:
-  void open(ipc::PeerLife life) {
+  void open(ipc::PeerLife life, const ipc::Segment* pages = nullptr) {
     auto sockets = ipc::make_sockets(GetParam()).value();
     ipc::EndSpec spec;
     spec.link = "garbled";
     spec.peer_life = life;
     auto endpoint = ipc::open_endpoint(GetParam(), std::move(spec)).value();
+    if (pages != nullptr) send_segment(*endpoint, *pages);
     endpoint->post({LinkUpdate::Kind::sockets, 1, std::move(sockets.from)});
     channel_.emplace(std::move(endpoint));
     raw_ = std::move(sockets.to);
+  }
+  static void send_segment(ipc::Endpoint& endpoint, const ipc::Segment& segment) {
+    LinkUpdate update{LinkUpdate::Kind::peer_segment, segment.facts().epoch, {}};
+    update.fds.push_back(base::duplicate(segment.fd()).value());
+    endpoint.post(std::move(update));
   }
   void connect_again(std::uint16_t epoch) {
     auto sockets = ipc::make_sockets(GetParam()).value();
@@ -39,8 +49,15 @@ class Garbage : public PairTest {
   }
 
   void write_raw(const Bytes& bytes) const {
-    ASSERT_EQ(::write(raw_.back().get(), bytes.data(), bytes.size()),
-              static_cast<ssize_t>(bytes.size()));
+    const int fd = raw_[GetParam() == Transport::pipe ? 1 : 0].get();
+    ASSERT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  }
+  // What the kernel holds for us, so that it takes more.
+  void read_raw() const {
+    Bytes bytes(std::size_t{1} << 20);
+    pollfd readable{raw_.front().get(), POLLIN, 0};
+    while (::poll(&readable, 1, 0) > 0 && ::read(readable.fd, bytes.data(), bytes.size()) > 0) {
+    }
   }
   static Bytes frame(ipc::FrameHeader header, std::string_view payload) {
     const auto body = as_bytes(payload);
@@ -128,6 +145,82 @@ TEST_P(Garbage, descriptors_of_the_wrong_kind_are_refused_and_counted) {
   EXPECT_EQ(channel_->stats().violations, 1U);
   write_raw(good_frame(1, "the old connection still counts"));
   EXPECT_EQ(receive_text(*channel_), "the old connection still counts");
+}
+
+// The other end has a page and a window too, and every word of them is in the test's hands.
+class GarbledPages : public Garbage {
+ protected:
+  void SetUp() override { open(ipc::PeerLife::replaced, &*peer_); }
+  void TearDown() override {
+    peer_.reset();
+    Garbage::TearDown();
+  }
+  static ipc::Segment make_segment(std::uint16_t epoch) {
+    return std::move(
+        *ipc::Segment::create({.name = "garbled", .epoch = epoch, .ring_capacity = 4096}));
+  }
+
+  std::optional<ipc::Segment> peer_ = make_segment(1);
+  ipc::LaneProducer lane_{peer_->ring(), peer_->page(), 0};
+};
+BULKHEAD_OVER_WIRE_TRANSPORTS(GarbledPages);
+
+TEST_P(GarbledPages, a_frame_that_is_not_in_the_window_is_a_violation) {
+  write_raw(good_frame(1, "never committed"));
+  EXPECT_EQ(receive_error(*channel_, soon()), text_of_code(Errc::protocol_violation));
+  EXPECT_EQ(receive_error(*channel_, briefly()), text_of_code(Errc::timed_out));
+  EXPECT_EQ(channel_->stats().violations, 1U);
+}
+
+TEST_P(GarbledPages, a_frame_of_another_length_than_its_record_is_a_violation) {
+  lane_.push(as_bytes("long"));
+  peer_->page().in_step = 1;
+  EXPECT_EQ(receive_text(*channel_), "long");  // nobody has looked before: from the window
+  EXPECT_EQ(receive_error(*channel_, briefly()), text_of_code(Errc::timed_out));
+  lane_.push(as_bytes("longer"));
+  write_raw(good_frame(1, "long"));
+  write_raw(good_frame(2, "short"));
+  EXPECT_EQ(receive_error(*channel_, soon()), text_of_code(Errc::protocol_violation));
+}
+
+TEST_P(GarbledPages, a_frame_that_skips_one_is_a_violation) {
+  for (const auto* text : {"1", "2", "3"}) lane_.push(as_bytes(text));
+  write_raw(good_frame(3, "3"));
+  EXPECT_EQ(receive_error(*channel_, soon()), text_of_code(Errc::protocol_violation));
+}
+
+TEST_P(GarbledPages, a_record_that_is_none_is_a_violation_and_what_came_before_it_is_delivered) {
+  lane_.push(as_bytes("good"));
+  ipc::record_head(peer_->ring().data(), lane_.position()).store(~std::uint64_t{0});
+  EXPECT_EQ(receive_text(*channel_), "good");
+  EXPECT_EQ(receive_error(*channel_, soon()), text_of_code(Errc::protocol_violation));
+  EXPECT_EQ(receive_error(*channel_, briefly()), text_of_code(Errc::timed_out));
+}
+
+TEST_P(GarbledPages, a_frame_whose_message_was_taken_from_the_window_is_passed_over) {
+  lane_.push(as_bytes("from the window"));
+  EXPECT_EQ(receive_text(*channel_), "from the window");
+  peer_->page().in_step = 1;
+  lane_.push(as_bytes("from the connection"));
+  write_raw(good_frame(1, "from the window"));
+  write_raw(good_frame(2, "from the connection"));
+  EXPECT_EQ(receive_text(*channel_), "from the connection");
+  EXPECT_EQ(channel_->stats().violations, 0U);
+}
+
+TEST_P(GarbledPages, an_impossible_acknowledgement_ends_sending_until_the_next_incarnation) {
+  store_acknowledged(peer_->page(), {{1, 32}, 1});  // inside a record
+  Result<void> sent;
+  while ((sent = channel_->send(Bytes(60'000), soon()))) {  // until it needs the room
+    read_raw();
+  }
+  EXPECT_TRUE(sent.error().is(Errc::protocol_violation)) << sent.error().to_string();
+  EXPECT_EQ(channel_->stats().violations, 1U);
+  peer_ = make_segment(2);
+  send_segment(channel_->endpoint(), *peer_);
+  sent = channel_->try_send(Bytes(60'000));
+  EXPECT_TRUE(!sent && sent.error().is(Errc::would_block))
+      << "it acknowledges nothing, but is honest";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // One end dies and comes again while the other goes on. The test plays the supervisor.
 #include <thread>
+#include <vector>
 
 #include "tests/conformance/pair_test.hpp"
 #include "tests/conformance/test_brain.hpp"
@@ -12,9 +13,6 @@ using ipc::Side;
 
 class Restart : public PairTest {
  protected:
-  // Whether what the kernel or the memory still held reaches the successor of a receiver.
-  static bool keeps_messages() { return GetParam() == Transport::shm; }
-
   static ChannelOptions small_link() {
     ChannelOptions options;
     options.capacity = std::size_t{64} << 10;
@@ -70,13 +68,105 @@ TEST_P(Restart, of_the_receiver_resumes_after_what_was_acknowledged) {
   EXPECT_EQ(second.resume_point(), 2U);
   send_numbers(sender, 7);
   EXPECT_EQ(sender.epoch(), 2U);
-  if (keeps_messages()) {
-    expect(second, 2, 1, true);
-    for (std::uint64_t i = 3; i <= 7; ++i) expect(second, i, 1, false);
-  } else {
-    // What the dead one had not read went with it; the numbers tell how much that was.
-    for (std::uint64_t i = 6; i <= 7; ++i) expect(second, i, 1, false);
+  expect(second, 2, 1, true);
+  for (std::uint64_t i = 3; i <= 7; ++i) expect(second, i, 1, false);
+  EXPECT_EQ(second.stats().redelivered, 1U);
+}
+
+TEST_P(Restart, of_the_receiver_marks_what_any_of_its_predecessors_had_taken) {
+  TestBrain brain(GetParam(), {});
+  Channel sender = brain.start(Side::from);
+  send_numbers(sender, 6);
+  for (const std::uint64_t takes : {4U, 2U}) {
+    std::optional<Channel> started = brain.start(Side::to);
+    Channel& receiver = *started;
+    EXPECT_EQ(receiver.resume_point(), 1U);
+    std::vector<Message> held;
+    for (std::uint64_t i = 1; i <= takes; ++i) {
+      auto message = receiver.receive(soon());
+      ASSERT_TRUE(message) << message.error().to_string();
+      EXPECT_EQ(message->redelivered(), takes == 2);
+      held.push_back(std::move(*message));
+    }
+    while (!held.empty()) {  // from the last one on: none of them is acknowledged
+      held.back().release();
+      held.pop_back();
+    }
+    started.reset();
+    brain.bury(Side::to);
   }
+  Channel last = brain.start(Side::to);
+  for (std::uint64_t i = 1; i <= 6; ++i) expect(last, i, 1, i <= 4);
+}
+
+TEST_P(Restart, of_both_ends_at_once_loses_nothing_and_marks_what_was_taken) {
+  TestBrain brain(GetParam(), {});
+  {
+    Channel sender = brain.start(Side::from), receiver = brain.start(Side::to);
+    send_numbers(sender, 6);
+    expect(receiver, 1, 1, false);
+    auto taken = receiver.receive(soon());
+    ASSERT_TRUE(taken);
+    taken->release();
+  }
+  brain.bury(Side::from);
+  brain.bury(Side::to);
+  Channel receiver = brain.start(Side::to);
+  expect(receiver, 2, 1, true);
+  Channel sender = brain.start(Side::from);
+  send_numbers(sender, 8);
+  for (std::uint64_t i = 3; i <= 6; ++i) expect(receiver, i, 1, false);
+  for (std::uint64_t i = 7; i <= 8; ++i) expect(receiver, i, 2, false);
+}
+
+TEST_P(Restart, of_the_sender_costs_nothing_of_a_link_that_it_had_filled) {
+  TestBrain brain(GetParam(), small_link());
+  Channel receiver = brain.start(Side::to);
+  std::uint64_t sent = 0;
+  {
+    // Some of it lies with the kernel, if anywhere, and of one message perhaps a part.
+    Channel first = brain.start(Side::from);
+    sent = fill(first, as_bytes(std::string(9'000, 'm')));
+  }
+  brain.bury(Side::from);
+  Channel second = brain.start(Side::from);
+  EXPECT_EQ(second.last_committed(), sent);
+  send_text(second, "the successor");
+  for (std::uint64_t i = 1; i <= sent; ++i) {
+    auto message = receiver.receive(soon());
+    ASSERT_TRUE(message) << message.error().to_string();
+    EXPECT_EQ(message->index(), i);
+    EXPECT_EQ(text_of(*message), std::string(9'000, 'm'));
+  }
+  EXPECT_EQ(receive_text(receiver), "the successor");
+}
+
+TEST_P(Restart, of_the_receiver_gets_everything_from_a_sender_that_is_not_called_any_more) {
+  TestBrain brain(GetParam(), small_link());
+  Channel sender = brain.start(Side::from);
+  std::uint64_t sent = 0;
+  {
+    const Channel first = brain.start(Side::to);
+    sent = fill(sender, as_bytes(std::string(9'000, 'm')));
+  }
+  brain.bury(Side::to);
+  Channel second = brain.start(Side::to);
+  for (std::uint64_t i = 1; i <= sent; ++i) {
+    auto message = second.receive(soon());
+    ASSERT_TRUE(message) << message.error().to_string();
+    EXPECT_EQ(message->index(), i);
+  }
+  EXPECT_EQ(receive_error(second, Deadline::now()), text_of_code(Errc::would_block));
+  send_text(sender, "there is room again");
+  EXPECT_EQ(receive_text(second), "there is room again");
+}
+
+TEST_P(Restart, messages_committed_before_there_was_a_receiver_wait_for_it) {
+  TestBrain brain(GetParam(), {});
+  Channel sender = brain.start(Side::from);
+  send_numbers(sender, 5);
+  Channel receiver = brain.start(Side::to);
+  for (std::uint64_t i = 1; i <= 5; ++i) expect(receiver, i, 1, false);
 }
 
 TEST_P(Restart, of_both_ends_in_turn_goes_on_for_many_incarnations) {
@@ -96,6 +186,27 @@ TEST_P(Restart, of_both_ends_in_turn_goes_on_for_many_incarnations) {
     sender.emplace(brain.start(Side::from));
     receiver.emplace(brain.start(Side::to));
   }
+}
+
+TEST_P(Restart, twice_without_a_message_in_between_keeps_the_numbers) {
+  TestBrain brain(GetParam(), {});
+  Channel receiver = brain.start(Side::to);
+  {
+    Channel first = brain.start(Side::from);
+    send_numbers(first, 3);
+    for (std::uint64_t i = 1; i <= 3; ++i) expect(receiver, i, 1, false);
+  }
+  for (int lives = 0; lives < 5; ++lives) {
+    brain.bury(Side::from);
+    Channel idle = brain.start(Side::from);
+    EXPECT_EQ(idle.last_committed(), 3U);
+    if (lives % 2 == 0) continue;  // the receiver has met only some of them
+    EXPECT_TRUE(receiver.receive(Deadline::now()).error().is(Errc::would_block));
+  }
+  brain.bury(Side::from);
+  Channel last = brain.start(Side::from);
+  send_numbers(last, 5);
+  for (std::uint64_t i = 4; i <= 5; ++i) expect(receiver, i, 7, false);
 }
 
 TEST_P(Restart, of_the_sender_is_waited_for_by_a_blocked_receiver) {
@@ -187,6 +298,19 @@ TEST_P(Restart, a_connection_that_reached_one_end_only_is_replaced) {
   Channel receiver = brain.start(Side::to);
   send_numbers(sender, 1);
   expect(receiver, 1, 1, false);
+}
+
+TEST_P(Restart, what_was_written_to_a_connection_that_reached_one_end_only_comes_again) {
+  TestBrain brain(GetParam(), {});
+  Channel sender = brain.start(Side::from);
+  auto lost = ipc::make_sockets(GetParam()).value();
+  brain.post(Side::from, {LinkUpdate::Kind::sockets, 1, std::move(lost.from)});
+  send_numbers(sender, 2);
+  lost.to.clear();
+  send_numbers(sender, 4);
+  Channel receiver = brain.start(Side::to);
+  send_numbers(sender, 5);
+  for (std::uint64_t i = 1; i <= 5; ++i) expect(receiver, i, 1, false);
 }
 
 TEST_P(Restart, does_not_wait_for_a_grandchild_that_holds_the_old_connection) {

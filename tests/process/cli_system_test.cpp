@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "tests/support/command.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -43,7 +45,11 @@ class CliWithSystem : public testing::Test {
     return run_command(std::move(arguments), std::move(environment));
   }
 
-  json status() { return json::parse(bulkhead({"status", "--json"}).out); }
+  json status() {
+    const auto output = bulkhead({"status", "--json"});
+    EXPECT_EQ(output.code, 0) << output.err;
+    return json::parse(output.out);
+  }
   json worker(const std::string& name) {
     const auto answer = status();
     for (const auto& row : answer.at("workers")) {
@@ -185,6 +191,47 @@ TEST_F(CliWithSystem, with_two_systems_the_choice_is_asked_for) {
   EXPECT_EQ(bulkhead({"--name", "other", "shutdown"}).out, "other is down\n");
 }
 
+TEST_F(CliWithSystem, output_that_cannot_be_written_is_a_failure) {
+  for (const char* words :
+       {"status", "status --json", "events", "events --json", "call echo echo 1", "logs say"}) {
+    for (const auto& [where, why] :
+         {std::pair{" >/dev/full", "No space left on device"}, {" >&-", "Bad file descriptor"}}) {
+      const auto output =
+          run_command({"/bin/sh", "-c", BULKHEAD_PROGRAM " " + std::string(words) + where},
+                      {"BULKHEAD_RUNTIME_DIR=" + directory_.path("run")});
+      EXPECT_EQ(output.code, 1) << words << where;
+      EXPECT_EQ(output.err, "bulkhead: cannot write to standard output: " + std::string(why) + "\n")
+          << words << where;
+    }
+  }
+}
+
+TEST_F(CliWithSystem, a_control_path_of_a_running_system_is_refused_and_stays_its_own) {
+  const auto socket = directory_.path("run/pair.sock");
+  const auto thief =
+      bulkhead({"--control", socket, "run", "--detach", directory_.write("thief.json", R"({
+    "version": 1, "name": "thief", "workers": { "a": { "command": ["/bin/sleep", "1000"] } } })")});
+  EXPECT_EQ(thief.code, 1) << thief.err;
+  EXPECT_NE(thief.err.find(socket + " is the control socket of a system that is running (pid "),
+            std::string::npos)
+      << thief.err;
+  EXPECT_FALSE(std::filesystem::exists(directory_.path("run/thief.lock")));
+  EXPECT_EQ(status().at("supervisor").at("name"), "pair");
+}
+
+TEST_F(CliWithSystem, what_replaced_the_control_socket_outlives_the_system) {
+  const auto socket = directory_.path("other.sock");
+  ASSERT_EQ(bulkhead({"--control", socket, "run", "--detach", directory_.write("other.json", R"({
+    "version": 1, "name": "other", "workers": { "a": { "command": ["/bin/sleep", "1000"] } } })")})
+                .code,
+            0);
+  std::filesystem::rename(socket, directory_.path("moved.sock"));
+  directory_.write("other.sock", "mine");
+  EXPECT_EQ(bulkhead({"--control", directory_.path("moved.sock"), "shutdown"}).out,
+            "other is down\n");
+  EXPECT_TRUE(std::filesystem::is_regular_file(socket));
+}
+
 TEST_F(CliWithSystem, a_worker_that_cannot_get_ready_is_named_by_detach) {
   const auto config_path = directory_.write("bad.json", R"({
     "version": 1, "name": "bad",
@@ -194,6 +241,16 @@ TEST_F(CliWithSystem, a_worker_that_cannot_get_ready_is_named_by_detach) {
   EXPECT_EQ(output.code, 1);
   EXPECT_NE(output.err.find("broken.0"), std::string::npos) << output.err;
   bulkhead({"--name", "bad", "shutdown"});
+}
+
+TEST_F(CliWithSystem, a_system_that_ends_because_its_workers_failed_names_them) {
+  const auto config_path = directory_.write("ends.json", R"({
+    "version": 1, "name": "ends",
+    "workers": { "broken": { "command": ["/bin/false"], "restart": { "policy": "never" } } } })");
+  const auto output = bulkhead({"run", config_path});
+  EXPECT_EQ(output.code, 1);
+  EXPECT_NE(output.err.find("bulkhead: failed: broken.0: exited with code 1"), std::string::npos)
+      << output.err;
 }
 
 }  // namespace

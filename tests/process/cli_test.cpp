@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -151,6 +152,101 @@ TEST_F(Cli, a_config_that_cannot_be_read_is_a_bad_config) {
   expect_complaint(bulkhead({"check", directory_.path()}), 78, "directory");
   expect_complaint(bulkhead({"defaults", "--effective", directory_.path("absent.json")}), 78,
                    "absent.json");
+}
+
+TEST_F(Cli, a_control_path_where_something_else_lies_is_refused_and_kept) {
+  const auto config = directory_.write("good.json", R"({
+    "version": 1, "name": "good", "workers": { "a": { "command": ["/bin/sleep", "1000"] } } })");
+  const auto file = directory_.write("precious", "mine");
+  std::filesystem::create_directory(directory_.path("place"));
+  std::filesystem::create_symlink(file, directory_.path("link"));
+  for (const char* name : {"precious", "place", "link"}) {
+    for (const auto& run : {std::vector<std::string>{"run"}, {"run", "--detach"}}) {
+      std::vector<std::string> words{"--control", directory_.path(name)};
+      words.insert(words.end(), run.begin(), run.end());
+      words.push_back(config);
+      expect_complaint(bulkhead(words), 1, "give another path");
+      EXPECT_FALSE(std::filesystem::exists(directory_.path("run/good.lock"))) << name;
+    }
+  }
+  EXPECT_EQ(std::filesystem::file_size(file), 4U);
+}
+
+TEST_F(Cli, a_start_that_fails_leaves_no_name_behind) {
+  const auto config = directory_.write("good.json", R"({
+    "version": 1, "name": "good", "workers": { "a": { "command": ["/bin/sleep", "1000"] } } })");
+  std::filesystem::create_directories(directory_.path("run/good.sock"));
+  std::filesystem::permissions(directory_.path("run"), std::filesystem::perms::owner_all);
+  expect_complaint(bulkhead({"run", config}), 1, "good.sock is a directory");
+  EXPECT_FALSE(std::filesystem::exists(directory_.path("run/good.lock")));
+  std::filesystem::remove(directory_.path("run/good.sock"));
+  expect_complaint(bulkhead({"--control", directory_.path(std::string(110, 'x')), "run", config}),
+                   2, "the kernel allows 107");
+  // Where the detached keeper's log should lie.
+  directory_.write("run/good", "");
+  EXPECT_NE(bulkhead({"run", "--detach", config}).code, 0);
+  std::filesystem::remove(directory_.path("run/good"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path("run")));
+}
+
+TEST_F(Cli, a_config_without_end_is_refused) {
+  expect_complaint(bulkhead({"check", "/dev/zero"}), 78, "at most 16MiB");
+}
+
+TEST_F(Cli, a_config_that_cannot_be_read_gets_a_remedy) {
+  expect_complaint(
+      bulkhead({"check", directory_.path("absent.json")}), 78,
+      "absent.json: cannot be read: No such file or directory (expected a config file");
+  expect_complaint(bulkhead({"check", directory_.path()}), 78, "not a directory)");
+}
+
+TEST_F(Cli, a_nul_in_a_config_is_told_once) {
+  const auto config = directory_.write("nul.json", R"({"version": 1, "name": "nul", "workers": {
+    "a": {"command": ["sl\u0000eep"], "env": {"a\u0000b": "c"}}}})");
+  const auto output = bulkhead({"check", config});
+  EXPECT_EQ(output.code, 78);
+  EXPECT_EQ(lines(output.err), 2U) << output.err;
+  EXPECT_EQ(output.err.find("is no program"), std::string::npos) << output.err;
+  EXPECT_EQ(output.err.find("'='"), std::string::npos) << output.err;
+}
+
+TEST_F(Cli, a_word_that_is_unknown_is_named) {
+  expect_complaint(bulkhead({"--foo"}), 2, "there is no option \"--foo\"");
+  expect_complaint(bulkhead({"--nmae", "x", "status"}), 2, "did you mean --name?");
+  expect_complaint(bulkhead({"bench", "latncy"}), 2, "\"latncy\" (did you mean latency?)");
+  expect_complaint(bulkhead({"bench", "foo", "--quick"}), 2, "\"foo\"");
+}
+
+TEST_F(Cli, a_number_or_name_that_cannot_be_meant_is_a_usage_error) {
+  expect_complaint(bulkhead({"events", "--since", "-1"}), 2, "-1 is no number of an event");
+  expect_complaint(bulkhead({"events", "--since", "99999999999999999999999"}), 2, "is no number");
+  expect_complaint(bulkhead({"--name", "", "status"}), 2, "--name");
+  expect_complaint(bulkhead({"--control", "", "status"}), 2, "--control");
+}
+
+TEST_F(Cli, a_file_that_figures_cannot_go_to_is_told_before_the_measurement) {
+  for (const char* kind : {"latency", "throughput", "recovery"}) {
+    const auto output = bulkhead({"bench", kind, "--json", directory_.path("no/such/place")});
+    expect_complaint(output, 1, "no/such/place: No such file or directory");
+  }
+}
+
+TEST_F(Cli, output_that_cannot_be_written_is_a_failure) {
+  const auto config = directory_.write(
+      "good.json",
+      R"({"version": 1, "name": "good", "workers": {"a": {"command": ["/bin/true"]}}})");
+  const auto shell = [&](const std::string& words, const std::string& where) {
+    return run_command({"/bin/sh", "-c", BULKHEAD_PROGRAM " " + words + " " + where});
+  };
+  for (const std::string words : {"schema", "version", "doctor", "--help", "kill --help", "check ",
+                                  "defaults --effective "}) {
+    const auto command = words.ends_with(' ') ? words + config : words;
+    expect_complaint(shell(command, ">/dev/full"), 1,
+                     "cannot write to standard output: No space left on device");
+    expect_complaint(shell(command, ">&-"), 1,
+                     "cannot write to standard output: Bad file descriptor");
+    EXPECT_EQ(shell(command, "| true").err, "") << command;
+  }
 }
 
 TEST_F(Cli, a_good_config_passes_and_shows_its_defaults) {

@@ -37,9 +37,9 @@ std::string read_log(const RunningSystem& system, const std::string& name,
 }
 
 const std::vector<std::string> victims = {
-    "ticker-shm.0", "sink-shm.0",    "ticker-unix.0", "sink-unix.0", "ticker-tcp.0",
-    "sink-tcp.0",   "ticker-pipe.0", "sink-pipe.0",   "math.0",      "client.0",
-    "splitter.0",   "cruncher.0",    "cruncher.1"};
+    "ticker-shm.0", "sink-shm.0",    "ticker-unix.0", "sink-unix.0",    "ticker-tcp.0",
+    "sink-tcp.0",   "ticker-pipe.0", "sink-pipe.0",   "math.0",         "client.0",
+    "splitter.0",   "cruncher.0",    "cruncher.1",    "ticker-topic.0", "slow-topic.0"};
 
 void print_quantiles(const char* what, std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -72,10 +72,25 @@ class Demo : public testing::Test {
         "every stream to move on");
   }
 
+  // What a sink has said so far: no message missing, none in pieces.
+  void expect_whole(const std::string& sink) const {
+    SCOPED_TRACE(sink);
+    const auto log = read_log(system, "demo", sink);
+    EXPECT_EQ(log.find("gap:"), std::string::npos) << log;
+    std::istringstream lines(log);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(figure(line, "gaps"), 0) << line;  // -1 in a line that has no such figure
+      EXPECT_LE(figure(line, "torn"), 0) << line;
+      EXPECT_LE(figure(line, "unexpected"), 0) << line;
+    }
+  }
+
   RunningSystem system;
 };
 
-TEST_F(Demo, every_worker_may_die_and_shared_memory_loses_nothing) {
+const std::vector<std::string> sinks = {"sink-shm", "sink-unix", "sink-tcp", "sink-pipe"};
+
+TEST_F(Demo, every_worker_may_die_and_no_transport_loses_anything) {
   std::vector<double> recovery;
   for (int round = 0; round < rounds(); ++round) {
     for (const auto& victim : victims) {
@@ -95,13 +110,9 @@ TEST_F(Demo, every_worker_may_die_and_shared_memory_loses_nothing) {
   }
   print_quantiles("death to ready", recovery);
   await_progress();
-  system.request("stop", {{"name", "sink-shm"}});
-  const auto log = read_log(system, "demo", "sink-shm.0");
-  EXPECT_EQ(log.find("gap:"), std::string::npos) << log;
-  std::istringstream lines(log);
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_LE(figure(line, "gaps"), 0) << line;  // -1 in a line that has no such figure
-    EXPECT_LE(figure(line, "torn"), 0) << line;
+  for (const auto& sink : sinks) {
+    system.request("stop", {{"name", sink}});
+    expect_whole(sink + ".0");
   }
 }
 
@@ -120,7 +131,36 @@ TEST_F(Demo, calls_are_answered_or_fail_and_never_answered_with_another_calls_an
   const std::string text = row(seen, "client.0")["status_text"];
   std::printf("client: %s\n", text.c_str());
   EXPECT_EQ(figure(text, "wrong"), 0) << text;
+  EXPECT_EQ(figure(text, "other"), 0) << read_log(system, "demo", "client.0");
   EXPECT_EQ(figure(text, "timed_out"), 0) << text;
+}
+
+// An incarnation that dies before its first message leaves its successor the numbers of the link.
+TEST_F(Demo, an_end_that_dies_twice_without_a_message_in_between_breaks_no_link) {
+  const auto restarts = [](const auto& status, const char* name) {
+    return row(status, name)["restarts"].template get<int>();
+  };
+  for (const auto& [still, dies] :
+       {std::pair{"splitter.0", "cruncher.0"}, std::pair{"ticker-shm.0", "sink-shm.0"},
+        std::pair{"sink-shm.0", "ticker-shm.0"}, std::pair{"ticker-unix.0", "sink-unix.0"},
+        std::pair{"sink-pipe.0", "ticker-pipe.0"}}) {
+    SCOPED_TRACE(dies);
+    await_progress();
+    const int still_pid = system.worker(still)["pid"];
+    ASSERT_EQ(::kill(still_pid, SIGSTOP), 0);
+    for (int death = 0; death < 3; ++death) {
+      const int pid = system.worker(dies)["pid"];
+      ASSERT_EQ(::kill(pid, SIGKILL), 0);
+      system.await_reborn(dies, pid);
+    }
+    const auto before = system.status();
+    ASSERT_EQ(::kill(still_pid, SIGCONT), 0);
+    await_progress();
+    const auto after = system.status();
+    // One that was stopped for too long is the watchdog's, once; a broken link ends its workers at once.
+    EXPECT_LE(restarts(after, still), restarts(before, still) + 1);
+    EXPECT_EQ(restarts(after, dies), restarts(before, dies));
+  }
 }
 
 TEST(Splitting, killing_crunchers_changes_nothing_in_the_result) {
@@ -130,7 +170,8 @@ TEST(Splitting, killing_crunchers_changes_nothing_in_the_result) {
                  "config": {"link": "jobs", "directory": "/usr/include/linux", "rounds": 0, "job_bytes": "4KiB"}},
     "cruncher": {"command": ["cruncher-worker"], "instances": 2, "ready": {"type": "notify"},
                  "config": {"link": "jobs"}}},
-    "links": {"jobs": {"type": "channel", "from": "splitter", "to": "cruncher", "transport": "shm"}}})");
+    "links": {"jobs": {"type": "queue", "from": "splitter", "to": "cruncher", "transport": "shm",
+                       "max_attempts": 1000}}})");
   system.await_all_ready();
   const auto log = [&] { return read_log(system, "split", "splitter.0"); };
   const auto checks = [&] {
@@ -159,6 +200,28 @@ TEST(Splitting, killing_crunchers_changes_nothing_in_the_result) {
   EXPECT_EQ(log().find("MISMATCH"), std::string::npos) << log();
 }
 
+TEST(Splitting, gives_up_the_jobs_that_were_planted_and_counts_all_others) {
+  RunningSystem system("split", R"({"version": 1, "name": "split",
+    "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"}}, "workers": {
+    "splitter": {"command": ["splitter-worker"], "ready": {"type": "notify"},
+                 "config": {"directory": "/usr/include/linux", "rounds": 0, "poison": 3}},
+    "cruncher": {"command": ["cruncher-worker"], "instances": 2, "ready": {"type": "notify"},
+                 "limits": {"core": 0}}},
+    "links": {"jobs": {"type": "queue", "from": "splitter", "to": "cruncher", "max_attempts": 2}}})");
+  std::string log;
+  system.await(
+      [&](const auto&) {
+        log = read_log(system, "split", "splitter.0");
+        return log.find("check:") != log.npos;
+      },
+      "a round to end");
+  EXPECT_NE(log.find("poison: planted=3 given_up=3"), log.npos) << log;
+  EXPECT_NE(log.find("check: ok"), log.npos) << log;
+  EXPECT_GE(system.events_of("cruncher.0", "task.quarantined").size() +
+                system.events_of("cruncher.1", "task.quarantined").size(),
+            3U);
+}
+
 TEST_F(Demo, brains_die_under_load_and_the_streams_go_on) {
   std::vector<double> back;
   for (int round = 0; round < 20; ++round) {
@@ -175,7 +238,7 @@ TEST_F(Demo, brains_die_under_load_and_the_streams_go_on) {
   }
   print_quantiles("brain killed to status answered", back);
   await_progress();
-  EXPECT_EQ(read_log(system, "demo", "sink-shm.0").find("gap:"), std::string::npos);
+  for (const auto& sink : sinks) expect_whole(sink + ".0");
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ TEST(LatencyBench, gives_a_complete_row_for_each_mode_of_each_transport) {
   options.on_row = [&](const BenchRow&) { ++heard; };
   const auto rows = run_latency(options);
   ASSERT_TRUE(rows) << rows.error().to_string();
-  EXPECT_EQ(rows->size(), 9U);
-  EXPECT_EQ(heard, 9U);
+  EXPECT_EQ(rows->size(), 15U);
+  EXPECT_EQ(heard, 15U);
   for (const auto& row : to_json(*rows)) {
     SCOPED_TRACE(row.dump());
     EXPECT_EQ(row.at("bench"), "latency");

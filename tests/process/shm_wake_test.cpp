@@ -12,7 +12,7 @@
 #include <string>
 
 #include "ipc/wake.hpp"
-#include "tests/support/shm_actor.hpp"
+#include "tests/support/link_actor.hpp"
 
 namespace bulkhead::test {
 namespace {

@@ -1,11 +1,13 @@
 // Whole systems: deaths, the brain's and the keeper's among them, and what is left afterwards.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
 #include <random>
 
+#include "base/urgency.hpp"
 #include "tests/support/descriptors.hpp"
 #include "tests/support/running_system.hpp"
 
@@ -98,6 +100,29 @@ TEST(Supervision, a_brain_that_hangs_is_replaced) {
       system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
                    "a new brain");
   EXPECT_EQ(pids(after), before);
+}
+
+// Keeper and brain, the brains that follow included; nobody else.
+TEST(Supervision, the_supervisor_alone_runs_at_real_time_priority) {
+  const int expected = base::may_become_urgent() ? SCHED_RR : SCHED_OTHER;
+  const auto policy = [](int pid) { return ::sched_getscheduler(pid) & ~SCHED_RESET_ON_FORK; };
+  RunningSystem system("two", two_echoes());
+  for (int brains = 0; brains < 2; ++brains) {
+    system.await_all_ready();
+    const int brain = system.brain_pid();
+    EXPECT_EQ(policy(system.keeper_pid()), expected);
+    EXPECT_EQ(policy(brain), expected);
+    for (const int pid : system.processes()) {
+      if (pid == brain || pid == system.keeper_pid()) continue;
+      EXPECT_EQ(policy(pid), SCHED_OTHER) << pid;
+    }
+    system.kill_brain();
+    system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
+                 "a new brain");
+    const int pid = system.worker("echo.0")["pid"];
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    system.await_reborn("echo.0", pid);
+  }
 }
 
 TEST(Supervision, the_keeper_takes_everything_with_it) {
@@ -211,6 +236,44 @@ TEST(Supervision, a_program_that_vanished_fails_once_with_one_message) {
   EXPECT_EQ(row(status, "other.0")["state"], "ready");
   EXPECT_NE(system.output().find("No such file or directory"), std::string::npos)
       << system.output();
+}
+
+TEST(Supervision, a_viewer_goes_on_where_its_predecessor_was_killed) {
+  RunningSystem system("seen", R"({"version": 1, "name": "seen", "workers": {
+    "it": {"command": ["sleep", "1000"], "restart": {"limit": "none"}}}})");
+  system.await_all_ready();
+  const auto viewer = [&] { return system.request("status", {{"all", true}}); };
+  const auto pid_of = [](const nlohmann::json& status) {
+    const auto shown = row(status, "viewer");
+    return !shown.is_null() && shown["pid"].is_number() ? shown["pid"].get<int>() : 0;
+  };
+  const int first = pid_of(viewer());
+  ASSERT_GT(first, 0) << viewer();
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  int second = first;
+  while (second == first || second == 0) second = pid_of(viewer());
+  system.request("shutdown");
+  system.await_end();
+  const auto output = system.output();
+  const auto count = [&](const std::string& what) {
+    int found = 0;
+    for (auto at = output.find(what); at != std::string::npos; at = output.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  EXPECT_LE(count("see what runs:"), 1) << output;
+  EXPECT_LE(count("starting"), 1) << output;
+  EXPECT_EQ(count("stopped"), 1) << output;
+}
+
+// The viewer is asked to go while it is being started.
+TEST(Supervision, the_end_of_a_system_that_is_over_at_once_is_still_shown) {
+  for (int round = 0; round < 10; ++round) {
+    RunningSystem system("brief", R"({"version": 1, "name": "brief", "workers": {
+      "it": {"command": ["true"], "kind": "oneshot"}}})");
+    EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
+    EXPECT_NE(system.output().find("exit code 0"), std::string::npos) << system.output();
+  }
 }
 
 TEST(Supervision, a_bad_interpreter_is_named) {

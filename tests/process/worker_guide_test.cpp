@@ -70,5 +70,22 @@ TEST(WorkerGuide, has_a_service_and_a_client_that_understand_each_other) {
   EXPECT_EQ(server.printed, "");
 }
 
+TEST(WorkerGuide, has_a_queue_whose_ends_may_die) {
+  Stage stage;
+  stage.queue("jobs", 3, "pusher.0", {"squarer.0", "squarer.1"});
+  const auto start = [&](const char* name, const char* program) -> Actor& {
+    return stage.start({name, {example(program)}, ipc::Json::object(), {}, {}});
+  };
+  start("squarer.0", "squarer_worker");
+  start("squarer.1", "squarer_worker");
+  ASSERT_TRUE(stage.until_ready("squarer.0"));
+  auto& pusher = start("pusher.0", "pusher_worker");
+  stage.kill("squarer.0");
+  stage.restart("squarer.0");
+  ASSERT_TRUE(stage.until([&] { return pusher.prints("task 100: 10000\n"); })) << pusher.printed;
+  stage.stop("pusher.0");
+  EXPECT_EQ(stage.end("pusher.0"), base::ExitStatus(base::Exited{0})) << pusher.printed;
+}
+
 }  // namespace
 }  // namespace bulkhead::test

@@ -32,10 +32,7 @@ class WorkerJobs : public testing::Test {
     }
     std::ofstream(directory / "empty").close();
     std::filesystem::create_symlink(directory / "nowhere", directory / "dangling");
-    for (int i = 0; i < 3; ++i) {
-      const auto name = "cruncher." + std::to_string(i);
-      stage.link("jobs", Transport::shm, "splitter.0", name);
-    }
+    stage.queue("jobs", 3, "splitter.0", {"cruncher.0", "cruncher.1", "cruncher.2"});
   }
   void TearDown() override { std::filesystem::remove_all(directory); }
 
@@ -49,14 +46,12 @@ class WorkerJobs : public testing::Test {
     }
   }
   Actor& start_splitter() {
-    return stage.start({"splitter.0",
-                        {program("splitter-worker")},
-                        {{"link", "jobs"},
-                         {"directory", directory.string()},
-                         {"job_bytes", "1KiB"},
-                         {"in_flight", 2}},
-                        {},
-                        {}});
+    return stage.start(
+        {"splitter.0",
+         {program("splitter-worker")},
+         {{"link", "jobs"}, {"directory", directory.string()}, {"job_bytes", "1KiB"}},
+         {},
+         {}});
   }
   void expect_success(Actor& splitter) {
     EXPECT_EQ(stage.end("splitter.0"), ExitStatus(Exited{0})) << splitter.printed;

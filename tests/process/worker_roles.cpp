@@ -2,6 +2,7 @@
 #include <bulkhead/worker.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -51,6 +52,34 @@ Result<void> ask_for_links(Worker& self) {
   return {};
 }
 
+// Sends three messages, says that no more will come, and stays.
+Result<void> say_goodbye(Worker& self) {
+  auto channel = self.channel("words");
+  if (!channel) return channel.error();
+  self.ready();
+  for (const char word : {'a', 'b', 'c'}) {
+    const auto sent = channel->send(std::as_bytes(std::span(&word, 1)), self.until_stop());
+    if (!sent) return self.ended(sent.error());
+  }
+  channel->close();
+  return self.ended(self.pause(std::chrono::hours(24)).error());
+}
+
+// Prints what comes and how it ends.
+Result<void> hear(Worker& self) {
+  auto channel = self.channel("words");
+  if (!channel) return channel.error();
+  self.ready();
+  for (;;) {
+    const auto message = channel->receive(self.until_stop());
+    if (!message) {
+      std::printf("%s\n", message.error().code.message().c_str());
+      return {};
+    }
+    std::printf("%c\n", static_cast<char>(message->bytes()[0]));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,6 +87,8 @@ int main(int argc, char** argv) {
     const auto& role = self.arguments().at(0);
     if (role == "threads") return receive_in_threads(self);
     if (role == "links") return ask_for_links(self);
+    if (role == "goodbye") return say_goodbye(self);
+    if (role == "hear") return hear(self);
     return make_error(Errc::invalid_argument, role);
   });
 }

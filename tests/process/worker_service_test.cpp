@@ -1,6 +1,8 @@
 // Clients and services in processes of their own, found through a brain that the test plays.
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "tests/support/stage.hpp"
 
 namespace bulkhead::test {
@@ -86,6 +88,20 @@ TEST_F(WorkerService, is_found_by_a_client_that_asked_before_it_was_there_and_th
   stage.start(math("math.0"));
   ASSERT_TRUE(until_ok("client.0", 50));
   expect_only_answers("client.0");
+}
+
+TEST_F(WorkerService, is_looked_for_again_when_it_dies_before_its_client_has_taken_the_session) {
+  auto& asking = stage.start(client("client.0"));
+  ASSERT_TRUE(stage.until([&] { return stage.is_asking("client.0"); }));
+  // It sleeps through the opening, the answer and the death, and then learns of all three at once.
+  ASSERT_TRUE(asking.process->send_signal(SIGSTOP));
+  stage.sessions_stillborn = 1;
+  stage.start(math("math.0"));
+  ASSERT_TRUE(stage.until([&] { return stage.sessions_stillborn == 0; }));
+  ASSERT_TRUE(asking.process->send_signal(SIGCONT));
+  ASSERT_TRUE(until_ok("client.0", 50));
+  expect_only_answers("client.0");
+  EXPECT_EQ(count("client.0", "peer_died"), 0U);
 }
 
 TEST_F(WorkerService, keeps_its_sessions_when_brains_come_and_go) {

@@ -8,8 +8,6 @@
 
 #include "base/child_process.hpp"
 
-extern "C" char** environ;
-
 namespace bulkhead::test {
 namespace {
 

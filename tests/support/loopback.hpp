@@ -51,7 +51,7 @@ class LoopbackEndpoint final : public ipc::Endpoint {
     taken_.push_back(std::move(queue.front()));  // views stay valid until the end
     queue.pop_front();
     wire_->changed.notify_all();
-    return make_message({taken_.back(), taken_.size(), taken_.size(), 1, false});
+    return Message(part(taken_.back(), taken_.size(), taken_.size(), 1, false));
   }
 
   // As the kernel would show the death of this end's process.

@@ -11,8 +11,6 @@
 
 #include "base/fd.hpp"
 
-extern "C" char** environ;
-
 namespace bulkhead::test {
 namespace {
 
@@ -107,7 +105,8 @@ nlohmann::json RunningSystem::worker(const std::string& instance) {
 }
 
 nlohmann::json RunningSystem::link(const std::string& name) {
-  for (const auto& link : status()["links"]) {
+  const auto now = status();
+  for (const auto& link : now["links"]) {
     if (link["name"] == name) return link;
   }
   throw std::runtime_error("no link " + name);

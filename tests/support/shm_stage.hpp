@@ -61,6 +61,7 @@ struct ShmEnd {
 };
 
 struct ShmEndOptions {
+  Transport transport = Transport::shm;  // another: its pages and windows, without a connection
   ipc::Side side = ipc::Side::from;
   std::uint16_t epoch = 1;
   ipc::PeerLife peer_life = ipc::PeerLife::replaced;
@@ -78,7 +79,7 @@ inline Result<ShmEnd> try_open_end(const ShmEndOptions& options) {
   spec.options = options.channel;
   spec.attention = end.attention;
   if (options.predecessor >= 0) spec.predecessor = std::move(*base::duplicate(options.predecessor));
-  auto endpoint = ipc::open_shm_endpoint(std::move(spec));
+  auto endpoint = ipc::open_endpoint(options.transport, std::move(spec));
   if (!endpoint) return endpoint.error();
   end.endpoint = std::move(*endpoint);
   return end;

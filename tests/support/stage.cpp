@@ -14,6 +14,8 @@
 #include <filesystem>
 
 #include "ipc/endpoint.hpp"
+#include "ipc/queue_frame.hpp"
+#include "ipc/queue_journal.hpp"
 #include "ipc/wake.hpp"
 
 namespace bulkhead::test {
@@ -51,6 +53,19 @@ void Stage::link(const std::string& name, Transport transport, const std::string
   pair->side[0].worker = from;
   pair->side[1].worker = to;
   pairs_.push_back(std::move(pair));
+}
+
+void Stage::queue(const std::string& name, std::uint16_t max_attempts, const std::string& from,
+                  const std::vector<std::string>& to, ChannelOptions options) {
+  const auto shape = ipc::JournalShape::of(options.capacity, static_cast<std::uint32_t>(to.size()));
+  const auto journal =
+      std::make_shared<base::UniqueFd>(ipc::QueueJournal::create(name, shape).value());
+  options.max_message += ipc::queue_frame_bytes;
+  for (const auto& worker : to) {
+    link(name, Transport::shm, from, worker, options);
+    pairs_.back()->max_attempts = max_attempts;
+    pairs_.back()->journal = journal;
+  }
 }
 
 Actor& Stage::start(Cast cast) {

@@ -54,6 +54,11 @@ class Stage {
   // Before the workers that it connects are started.
   void link(const std::string& name, Transport, const std::string& from, const std::string& to,
             ChannelOptions options = {});
+  // The same for a queue, whose journal it keeps: one pair for each of `to`.
+  void queue(const std::string& name, std::uint16_t max_attempts, const std::string& from,
+             const std::vector<std::string>& to, ChannelOptions options = {});
+  // Tasks that dispatchers said they gave up: {pair, task, attempts}, each as often as it was said.
+  std::vector<ipc::TaskQuarantined> given_up;
   Actor& start(Cast);
   Actor& actor(const std::string& name) { return *actors_.at(name); }
 
@@ -73,6 +78,9 @@ class Stage {
   void swallow(Actor&);
   // ... or before it has opened more than so many links.
   std::size_t links_opened_max = ~std::size_t{0};
+  bool is_asking(const std::string& client) const;  // for a service that no instance provides yet
+  // So many sessions end at once, as if their servers had died before their clients could call.
+  std::size_t sessions_stillborn = 0;
   // Everything that a new brain may say again, said again.
   void repeat_everything();
   void send(Actor&, const ipc::Json& message, const std::vector<int>& fds = {});
@@ -82,6 +90,7 @@ class Stage {
     std::uint16_t epoch;
     base::UniqueFd fd;
     bool dead = false;
+    bool closed = false;
   };
   struct PairSide {
     std::string worker;
@@ -95,6 +104,8 @@ class Stage {
     ChannelOptions options;
     PairSide side[2];
     bool session = false;
+    std::uint16_t max_attempts = 0;  // of a queue
+    std::shared_ptr<base::UniqueFd> journal;
     std::uint16_t connected[2] = {0, 0};
   };
   struct Waiting {  // a service.connect that no instance could take yet

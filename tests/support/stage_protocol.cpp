@@ -98,12 +98,18 @@ void Stage::take(Actor& actor, ipc::Packet& packet) {
     for (auto& pair : pairs_) {
       if (pair->name != closed.pair) continue;
       const int mine = pair->side[0].worker == actor.cast.name ? 0 : 1;
-      pair->side[mine].open = false;
+      if (pair->session) pair->side[mine].open = false;
+      for (auto& segment : pair->side[mine].segments) {
+        if (segment.epoch == closed.epoch) segment.closed = true;
+      }
       send_peer(*pair, 1 - mine, closed.epoch, Kind::peer_closed, {}, {});
     }
     std::erase_if(pairs_, [&](const auto& pair) {
-      return pair->name == closed.pair && !pair->side[0].open && !pair->side[1].open;
+      return pair->session && !pair->side[0].open && !pair->side[1].open;
     });
+  } else if (message->method == ipc::method::task_quarantined) {
+    given_up.push_back(ipc::decode<ipc::TaskQuarantined>(content).value());
+    send(actor, ipc::result(message->id, ipc::Json::object()));
   } else if (message->method == ipc::method::service_connect) {
     const auto wanted = ipc::decode<ipc::ServiceConnect>(content).value();
     waiting_.push_back({actor.cast.name, wanted.service, message->id});
@@ -184,12 +190,16 @@ void Stage::open_side(Pair& pair, int which) {
   open.predecessor = !mine.segments.empty();
   std::vector<int> fds;
   if (open.predecessor) fds.push_back(mine.segments.back().fd.get());
+  open.max_attempts = pair.max_attempts;
+  open.journal = pair.journal != nullptr && which == 0;
+  if (open.journal) fds.push_back(pair.journal->get());
   send(actor(mine.worker), ipc::notification(ipc::method::link_open, ipc::encode(open)), fds);
 }
 
 void Stage::tell_history(Pair& pair, int reader) {
   for (auto& segment : pair.side[1 - reader].segments) {
     send_peer(pair, reader, segment.epoch, Kind::peer_segment, {"segment"}, {segment.fd.get()});
+    if (segment.closed) send_peer(pair, reader, segment.epoch, Kind::peer_closed, {}, {});
     if (segment.dead) send_peer(pair, reader, segment.epoch, Kind::peer_died, {}, {});
   }
 }
@@ -216,7 +226,7 @@ void Stage::offered(Actor& actor, const ipc::LinkOffer& offer, base::UniqueFd se
   ASSERT_EQ(offer.epoch, side.epoch);
   side.offered = true;
   if (side.segments.empty() || side.segments.back().epoch != offer.epoch) {
-    side.segments.push_back({offer.epoch, std::move(segment), false});
+    side.segments.push_back({offer.epoch, std::move(segment)});
     send_peer(pair, 1 - which, offer.epoch, Kind::peer_segment, {"segment"},
               {side.segments.back().fd.get()});
   }
@@ -229,11 +239,14 @@ void Stage::connect(Pair& pair) {
   pair.connected[0] = pair.side[0].epoch;
   pair.connected[1] = pair.side[1].epoch;
   auto ends = ipc::make_sockets(pair.transport).value();
-  const auto names = [](std::size_t count) {
-    return count == 1 ? std::vector<std::string>{"socket"} : std::vector<std::string>{"a", "b"};
-  };
+  const auto names = [](std::size_t count) { return std::vector<std::string>(count, "end"); };
   send_peer(pair, 0, pair.side[1].epoch, Kind::sockets, names(ends.from.size()), borrow(ends.from));
   send_peer(pair, 1, pair.side[0].epoch, Kind::sockets, names(ends.to.size()), borrow(ends.to));
+}
+
+bool Stage::is_asking(const std::string& client) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [&](const auto& wanted) { return wanted.client == client; });
 }
 
 void Stage::serve_waiting() {
@@ -262,6 +275,9 @@ void Stage::serve_waiting() {
     ipc::ServiceConnectAnswer answer;
     answer.pair = session.name;
     send(actor(wanted.client), ipc::result(wanted.id, ipc::encode(answer)));
+    if (sessions_stillborn == 0) continue;
+    --sessions_stillborn;
+    for (const int side : {0, 1}) send_peer(session, side, 1, Kind::peer_died, {}, {});
   }
 }
 

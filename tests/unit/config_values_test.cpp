@@ -121,6 +121,22 @@ TEST(Config, gives_a_worker_one_instance_for_each_cpu_on_request) {
   EXPECT_GE(parsed(one_worker(R"("instances": "cpus")")).workers.at(0).instances, 1U);
 }
 
+TEST(Config, gives_each_subscriber_of_a_topic_its_policy_and_the_links_where_it_has_none) {
+  const auto config = parsed(R"({"version": 1, "name": "t",
+    "workers": {"a": {"command": ["x"]}, "b": {"command": ["x"], "instances": 3}, "c": {"command": ["x"]}},
+    "links": {"many": {"type": "topic", "from": "a", "overflow": "drop_oldest", "history": 10,
+                       "to": ["b", {"worker": "c", "overflow": "conflate", "history": 1}]},
+              "one": {"type": "topic", "from": "a", "to": "c"}}})");
+  const LinkConfig& many = config.links.at(0);
+  EXPECT_EQ(many.type, LinkType::topic);
+  EXPECT_EQ(many.from, "a");
+  EXPECT_EQ(many.to, (std::vector<std::string>{"b", "c"}));
+  EXPECT_EQ(many.policies,
+            (std::vector<TopicPolicy>{{Overflow::drop_oldest, 10}, {Overflow::conflate, 1}}));
+  EXPECT_EQ(config.links.at(1).to, std::vector<std::string>{"c"});
+  EXPECT_EQ(config.links.at(1).policies, std::vector<TopicPolicy>{TopicPolicy{}});
+}
+
 TEST(Config, reads_links) {
   const SystemConfig config = parsed(R"({"version": 1, "name": "t",
     "workers": {"a": {"command": ["x"]}, "b": {"command": ["x"], "instances": 3}},
@@ -138,6 +154,24 @@ TEST(Config, reads_links) {
   EXPECT_EQ(l.options.max_message, 64U << 10);
   EXPECT_EQ(config.links[1].options.capacity, 100U << 10);
   EXPECT_EQ(config.links[1].options.wait, WaitMode::spin);
+}
+
+TEST(Config, reads_queues_and_leaves_room_for_their_frames) {
+  const auto with = [](const char* options) {
+    return R"({"version": 1, "name": "t",
+      "workers": {"a": {"command": ["x"]}, "b": {"command": ["x"], "instances": 3}},
+      "links": {"q": {"type": "queue", "from": "a", "to": "b", "capacity": "64KiB", )" +
+           std::string(options) + "}}}";
+  };
+  const LinkConfig queue = parsed(with(R"("max_message": "32712B")")).links.at(0);
+  EXPECT_EQ(queue.type, LinkType::queue);
+  EXPECT_EQ(queue.max_attempts, 3U);
+  EXPECT_EQ(queue.options.max_message, 32712U);
+  EXPECT_EQ(parsed(with(R"("max_message": "1KiB", "max_attempts": 1000)")).links.at(0).max_attempts,
+            1000U);
+  const auto refused = parse_config(with(R"("max_message": "32713B")"), "config", {"", false});
+  EXPECT_NE(test::issues_in(refused).find("(capacity - 64) / 2 - 24 in a queue"),
+            std::string::npos);
 }
 
 TEST(Config, lets_the_largest_message_be_exactly_what_the_lane_takes) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -143,6 +144,25 @@ TEST_F(ConnectionTest, finds_a_system_by_name_by_path_or_as_the_only_one) {
 TEST_F(ConnectionTest, says_that_no_system_is_running) {
   EXPECT_EQ(code_of(connect("", soon()).error()), Errc::no_system);
   EXPECT_EQ(code_of(connect("demo", soon()).error()), Errc::no_system);
+}
+
+// Root may enter everywhere, so it becomes somebody else for the question.
+TEST_F(ConnectionTest, says_of_a_directory_that_it_may_not_read_that_it_may_not) {
+  const std::string directory = ::getenv("BULKHEAD_RUNTIME_DIR");
+  ASSERT_EQ(::chmod(directory.c_str(), ::geteuid() == 0 ? 0700 : 0), 0);
+  constexpr uid_t nobody = 65534;
+  const bool is_root = ::geteuid() == 0;
+  if (is_root) {
+    ASSERT_EQ(::seteuid(nobody), 0);
+  }
+  const auto system = connect("", soon());
+  if (is_root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  ::chmod(directory.c_str(), 0700);
+  ASSERT_FALSE(system);
+  EXPECT_EQ(code_of(system.error()), Errc::not_permitted);
+  EXPECT_NE(system.error().context.find(directory), std::string::npos) << system.error().context;
 }
 
 TEST_F(ConnectionTest, takes_a_socket_that_nobody_listens_on_for_no_system) {

@@ -236,10 +236,38 @@ TEST(Messages, open_a_link_with_all_that_an_end_needs) {
   EXPECT_EQ(read.options.wait, open.options.wait);
   EXPECT_TRUE(read.session);
   EXPECT_TRUE(read.predecessor);
+  EXPECT_FALSE(read.journal);
+  EXPECT_EQ(read.max_attempts, 0);
+  open.journal = true;
+  open.max_attempts = 3;
+  EXPECT_EQ(encode(open)["fds"], Json::array({"predecessor", "journal"}));
+  EXPECT_TRUE(there_and_back(open).journal);
+  EXPECT_EQ(there_and_back(open).max_attempts, 3);
   open.predecessor = false;
   EXPECT_FALSE(there_and_back(open).predecessor);
+  EXPECT_TRUE(there_and_back(open).journal);
   open.epoch = 0;
   EXPECT_FALSE(decode<LinkOpen>(encode(open)));
+}
+
+TEST(Messages, say_of_a_topic_what_the_policy_of_its_subscriber_is) {
+  LinkOpen open;
+  open.pair = "ticks/ticker.0/sink.0";
+  open.link = "ticks";
+  open.peer = "sink.0";
+  EXPECT_FALSE(there_and_back(open).topic);
+  for (const auto overflow :
+       {Overflow::block, Overflow::drop_oldest, Overflow::drop_newest, Overflow::conflate}) {
+    open.topic = TopicPolicy{overflow, 7};
+    EXPECT_EQ(encode(open)["topic"]["overflow"], to_string(overflow));
+    EXPECT_EQ(there_and_back(open).topic, open.topic);
+  }
+  for (const Json& wrong : {Json(1), Json::object(), Json{{"overflow", "drop"}},
+                            Json{{"overflow", "block"}, {"history", -1}}}) {
+    Json message = encode(open);
+    message["topic"] = wrong;
+    EXPECT_FALSE(decode<LinkOpen>(message)) << wrong;
+  }
 }
 
 TEST(Messages, tell_each_kind_of_change_of_a_peer) {
@@ -288,6 +316,7 @@ TEST(Messages, are_checked_field_by_field) {
                                           "transport", "capacity", "max_message", "wait"});
   expect_every_field_checked(LinkPeer{}, {"pair", "epoch", "kind"});
   expect_every_field_checked(LinkOffer{}, {"pair", "epoch"});
+  expect_every_field_checked(TaskQuarantined{}, {"pair", "task", "attempts"});
   expect_every_field_checked(ServiceConnect{}, {"service", "timeout_ms"});
   expect_every_field_checked(Stop{}, {"timeout_ms"});
   expect_every_field_checked(ResyncAnswer{}, {"generation", "phase", "links", "sessions"});

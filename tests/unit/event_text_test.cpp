@@ -39,6 +39,26 @@ TEST_F(EventLine, a_ready_tells_how_long_after_which_death) {
             "12:03:07.412  echo.0  ready, pid 4711, 1.9 ms after its death by SIGKILL");
 }
 
+TEST_F(EventLine, a_given_up_task_names_its_queue_and_its_last_worker) {
+  const json task = {{"link", "jobs"}, {"task", 17}, {"attempts", 3}};
+  EXPECT_EQ(text_.line(event("task.quarantined", 7 * second, task)),
+            "12:03:07.000  echo.0  task 17 of jobs given up after 3 attempts");
+}
+
+TEST_F(EventLine, a_text_cannot_steer_the_terminal) {
+  const auto line = text_.line(event("worker.failed", 0, {{"text", "a\033[2Jb\nc"}}));
+  EXPECT_NE(line.find("a\\x1b[2Jb\\x0ac"), std::string::npos) << line;
+}
+
+TEST(Cells, cannot_steer_the_terminal_or_break_the_table) {
+  Table table({{"WORKER"}, {""}});
+  table.add({{"it.0"},
+             {std::string("\033]0;x\007é\n\0\x7f\xc2\x9b"
+                          "2J",
+                          15)}});
+  EXPECT_EQ(table.render(false), "WORKER  \nit.0    \\x1b]0;x\\x07é\\x0a\\x00\\x7f\\x9b2J\n");
+}
+
 TEST_F(EventLine, a_first_ready_tells_of_no_death) {
   EXPECT_EQ(text_.line(event("worker.ready", 0)), "12:03:00.000  echo.0  ready, pid 4711");
 }

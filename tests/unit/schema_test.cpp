@@ -41,6 +41,7 @@ const std::map<std::string, std::string> places{{"system", ""},
                                                 {"cpu", "/workers/a/cpu"},
                                                 {"provided", "/workers/a/provides/0"},
                                                 {"link", "/links/l"},
+                                                {"subscriber", "/links/t/to/0"},
                                                 {"supervisor", "/supervisor"}};
 
 Json base_config() {
@@ -49,7 +50,8 @@ Json base_config() {
                       "ready": {}, "watchdog": {"timeout": "1s"}, "limits": {}, "cpu": {},
                       "provides": [{"name": "s"}]},
                 "b": {"command": ["b"]}},
-    "links": {"l": {"from": "a", "to": "b"}}})");
+    "links": {"l": {"from": "a", "to": "b"},
+              "t": {"type": "topic", "from": "b", "to": [{"worker": "a"}]}}})");
 }
 
 // The base config with one key set, and with what that value cannot do without.
@@ -59,6 +61,8 @@ Json with(const std::string& section, const std::string& key, const Json& value)
   place[key] = value;
   if (section == "ready" && key == "port") place["type"] = "port";
   if (section == "ready" && key == "type" && value == "port") place["port"] = 80;
+  if (section == "link" && (key == "overflow" || key == "history")) place["type"] = "topic";
+  if (section == "link" && key == "max_attempts") place["type"] = "queue";
   if (section == "restart" && value == "never") place.erase("limit");  // it could never trip
   if (section == "worker" && (key == "runtime" && value == false)) {
     for (const char* needs_runtime : {"watchdog", "provides"}) place.erase(needs_runtime);
@@ -156,6 +160,8 @@ TEST(Schema, has_every_word_that_the_parser_reads) {
   expect_words("link", "type", config_keys::link_type);
   expect_words("link", "transport", config_keys::transport);
   expect_words("link", "wait", config_keys::wait_mode);
+  expect_words("link", "overflow", config_keys::overflow);
+  expect_words("subscriber", "overflow", config_keys::overflow);
 }
 
 // A value in each place that the schema refuses there must not pass the parser either.

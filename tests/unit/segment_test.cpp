@@ -13,6 +13,7 @@
 
 #include "base/fd.hpp"
 #include "ipc/end_page.hpp"
+#include "ipc/epoch.hpp"
 #include "ipc/segment.hpp"
 #include "tests/support/descriptors.hpp"
 
@@ -171,6 +172,18 @@ TEST(Segment, refuses_what_is_no_memory_file) {
   auto pipe = std::move(*base::make_pipe());
   EXPECT_FALSE(Segment::attach_peer(std::move(pipe.first)));
   EXPECT_FALSE(Segment::attach_peer(base::UniqueFd{}));
+}
+
+TEST(Epoch, goes_round_without_losing_the_order) {
+  std::uint16_t epoch = 0xFFFD;
+  for (int restarts = 0; restarts < 10; ++restarts) {
+    const std::uint16_t next = next_epoch(epoch);
+    EXPECT_NE(next, 0);
+    EXPECT_TRUE(is_newer(next, epoch)) << epoch;
+    EXPECT_FALSE(is_newer(epoch, next)) << epoch;
+    EXPECT_TRUE(is_newer(next, 0));  // than nobody's
+    epoch = next;
+  }
 }
 
 TEST(EndPage, keeps_cursors_of_48_bits) {

@@ -149,6 +149,25 @@ TEST(ShmSuccessor, of_a_sender_numbers_on) {
   EXPECT_EQ(to.endpoint->peer_epoch(), 2);
 }
 
+TEST(ShmSuccessor, of_a_sender_that_sent_nothing_numbers_on) {
+  auto first = open_end();
+  for (const char* text : {"a", "b"}) ASSERT_TRUE(first.endpoint->send(as_bytes(text), soon()));
+  auto second = open_end({.epoch = 2, .predecessor = first.endpoint->segment_fd()});
+  auto third = open_end({.epoch = 3, .predecessor = second.endpoint->segment_fd()});
+  EXPECT_EQ(third.endpoint->last_committed(), 2U);
+  ASSERT_TRUE(third.endpoint->send(as_bytes("c"), soon()));
+
+  auto to = open_end({.side = ipc::Side::to});
+  for (const ShmEnd* end : {&first, &second}) {
+    to.meet(*end->endpoint);
+    to.bury(end->endpoint->spec().epoch);
+  }
+  to.meet(*third.endpoint);
+  EXPECT_EQ(next(*to.endpoint), "1 a");
+  EXPECT_EQ(next(*to.endpoint), "2 b");
+  EXPECT_EQ(next(*to.endpoint), "3 c");
+}
+
 TEST(ShmSuccessor, of_a_sender_killed_between_the_commit_and_its_note_counts_the_record) {
   HandmadePeer peer;
   ASSERT_TRUE(peer.commit("noted"));
@@ -280,6 +299,24 @@ TEST(ShmReceiver, says_once_that_messages_between_two_incarnations_are_missing) 
   EXPECT_EQ(next(*to.endpoint), text_of(Errc::protocol_violation));
   EXPECT_EQ(next(*to.endpoint), "6 six");
   EXPECT_EQ(to.endpoint->stats().violations, 1U);
+}
+
+TEST(ShmReceiver, leaves_no_complaint_to_its_successors) {
+  HandmadePeer first(1, 0), gap(2, 5);
+  ASSERT_TRUE(first.commit("a") && gap.commit("six"));
+  auto before = open_end({.side = ipc::Side::to});
+  before.meet(first.segment);
+  before.bury(1);
+  before.meet(gap.segment);
+  EXPECT_EQ(next(*before.endpoint), "1 a");
+  EXPECT_EQ(next(*before.endpoint), text_of(Errc::protocol_violation));
+  auto to =
+      open_end({.side = ipc::Side::to, .epoch = 2, .predecessor = before.endpoint->segment_fd()});
+  to.meet(first.segment);
+  to.bury(1);
+  to.meet(gap.segment);
+  EXPECT_EQ(to.endpoint->resume_point(), 6U);
+  EXPECT_EQ(next(*to.endpoint), "6 six");
 }
 
 TEST(ShmReceiver, refuses_a_segment_of_another_incarnation_than_announced) {

@@ -177,6 +177,12 @@ TEST(Spawn, resets_the_signal_mask_and_every_disposition) {
   for (const int signal : {SIGPIPE, SIGHUP, SIGUSR2}) ::signal(signal, SIG_DFL);
 }
 
+TEST(Spawn, leaves_blocked_what_must_wait_for_the_programs_handler) {
+  const auto fields =
+      describe_child([](SpawnPlan& plan) { plan.blocked_signals = signal_bit(SIGTERM); });
+  EXPECT_EQ(fields.at("SigBlk"), "0000000000004000");
+}
+
 TEST(Spawn, makes_a_session_or_a_process_group) {
   const auto session =
       describe_child([](SpawnPlan& plan) { plan.group = ProcessGroup::new_session; });

@@ -169,9 +169,13 @@ TEST_F(StateMemory, numbers_events_from_one_and_keeps_them_for_the_next_brain) {
   EXPECT_EQ(brain_->read_event(3), std::nullopt) << "not yet";
 }
 
-TEST_F(StateMemory, cuts_a_long_text_of_an_event) {
+TEST_F(StateMemory, cuts_a_long_text_of_an_event_after_a_whole_word) {
   brain_->append(event(std::string(100, 'x')));
-  EXPECT_EQ(text(*brain_->read_event(1)), std::string(48, 'x'));
+  EXPECT_EQ(text(*brain_->read_event(1)), std::string(44, 'x') + " ...");
+  brain_->append(event("its executable was removed after the config had been checked"));
+  EXPECT_EQ(text(*brain_->read_event(2)), "its executable was removed after the config ...");
+  brain_->append(event(std::string(48, 'y')));
+  EXPECT_EQ(text(*brain_->read_event(3)), std::string(48, 'y'));
 }
 
 TEST_F(StateMemory, forgets_the_oldest_events_when_the_ring_wraps) {

@@ -4,7 +4,6 @@
 #include <random>
 #include <set>
 
-#include "workers/builtin/deal_ledger.hpp"
 #include "workers/builtin/job.hpp"
 
 namespace bulkhead::workers {
@@ -27,6 +26,13 @@ TEST(JobMessage, comes_out_as_it_went_in) {
   const auto back = decode_job(encode(some_job)).value();
   EXPECT_EQ(back.id, some_job.id);
   EXPECT_EQ(back.pieces, some_job.pieces);
+}
+
+TEST(JobMessage, is_no_poison_and_poison_is_no_job) {
+  EXPECT_FALSE(is_poison(encode(some_job)));
+  EXPECT_FALSE(is_poison({}));
+  EXPECT_TRUE(is_poison(encode_poison({7, 3})));
+  EXPECT_FALSE(decode_job(encode_poison({7, 3})));
 }
 
 TEST(JobMessage, is_as_long_as_its_pieces_say) {
@@ -94,95 +100,6 @@ TEST(ResultMessage, survives_any_scribble_without_reading_beyond_its_end) {
     bytes.resize(random() % (bytes.size() + 1));
     const auto result = decode_result(bytes);
     EXPECT_TRUE(!result || result->part < result->parts) << "seed " << seed;
-  }
-}
-
-TEST(DealLedger, gives_each_worker_no_more_than_it_may_have) {
-  DealLedger ledger(10, 2, 3);
-  std::set<std::uint32_t> dealt;
-  for (int i = 0; i < 3; ++i) dealt.insert(ledger.deal_to(0).value());
-  EXPECT_FALSE(ledger.deal_to(0));
-  for (int i = 0; i < 3; ++i) dealt.insert(ledger.deal_to(1).value());
-  EXPECT_EQ(dealt.size(), 6U);
-  EXPECT_TRUE(ledger.take_part(0, 0, 1));
-  EXPECT_TRUE(ledger.deal_to(0));
-}
-
-TEST(DealLedger, counts_a_part_once_and_a_job_when_all_its_parts_are_there) {
-  DealLedger ledger(1, 1, 1);
-  ASSERT_TRUE(ledger.deal_to(0));
-  EXPECT_TRUE(ledger.take_part(0, 1, 2));
-  EXPECT_FALSE(ledger.take_part(0, 1, 2));
-  EXPECT_FALSE(ledger.finished());
-  EXPECT_TRUE(ledger.take_part(0, 0, 2));
-  EXPECT_TRUE(ledger.finished());
-  EXPECT_FALSE(ledger.take_part(0, 0, 2));
-}
-
-TEST(DealLedger, refuses_results_that_cannot_be) {
-  DealLedger ledger(2, 1, 2);
-  EXPECT_FALSE(ledger.take_part(2, 0, 1));
-  EXPECT_FALSE(ledger.take_part(0, 3, 3));
-  EXPECT_TRUE(ledger.take_part(0, 0, 3));
-  EXPECT_FALSE(ledger.take_part(0, 1, 4)) << "another number of parts";
-  EXPECT_EQ(ledger.done(), 0U);
-}
-
-TEST(DealLedger, deals_what_could_not_be_sent_to_somebody_else) {
-  DealLedger ledger(1, 2, 1);
-  const auto job = ledger.deal_to(0).value();
-  ledger.take_back(0, job);
-  EXPECT_EQ(ledger.deal_to(1), job);
-}
-
-TEST(DealLedger, deals_the_jobs_of_a_replaced_worker_again_only_when_nothing_else_is_left) {
-  DealLedger ledger(3, 2, 2);
-  ASSERT_EQ(ledger.deal_to(0), 0U);
-  ASSERT_EQ(ledger.deal_to(0), 1U);
-  ledger.replaced(0);
-  EXPECT_EQ(ledger.deal_to(1), 2U) << "a job that nobody had";
-  EXPECT_EQ(ledger.deal_to(1), 0U) << "then one in doubt";
-  EXPECT_TRUE(ledger.take_part(1, 0, 1)) << "the link brought it to the successor after all";
-  EXPECT_TRUE(ledger.take_part(2, 0, 1));
-  EXPECT_FALSE(ledger.deal_to(1)) << "nothing is in doubt any more";
-  EXPECT_TRUE(ledger.take_part(0, 0, 1));
-  EXPECT_FALSE(ledger.take_part(0, 0, 1)) << "its second result counts nothing";
-  EXPECT_TRUE(ledger.finished());
-}
-
-// Whatever happens in whatever order, every job counts once and the end is reached.
-TEST(DealLedger, reaches_the_end_with_every_job_counted_once) {
-  const auto seed = std::random_device()();
-  std::mt19937 random(seed);
-  for (int round = 0; round < 200; ++round) {
-    constexpr std::size_t workers = 3;
-    DealLedger ledger(1 + random() % 40, workers, 1 + random() % 4);
-    std::vector<std::vector<std::uint32_t>> hands(workers);
-    std::size_t counted = 0;
-    for (int step = 0; !ledger.finished(); ++step) {
-      ASSERT_LT(step, 100'000) << "seed " << seed;
-      const auto worker = random() % workers;
-      auto& hand = hands[worker];
-      switch (random() % 8) {
-        case 0:
-          ledger.replaced(worker);
-          if (random() % 2 == 0) hand.clear();  // a transport that keeps nothing
-          break;
-        case 1:
-          if (const auto job = ledger.deal_to(worker)) ledger.take_back(worker, *job);
-          break;
-        case 2:
-        case 3:
-        case 4:
-          if (const auto job = ledger.deal_to(worker)) hand.push_back(*job);
-          break;
-        default:
-          if (hand.empty()) break;
-          counted += ledger.take_part(hand.back(), 0, 1) ? 1 : 0;
-          hand.pop_back();
-      }
-    }
-    ASSERT_EQ(counted, ledger.size()) << "seed " << seed;
   }
 }
 

@@ -43,7 +43,33 @@ TEST(Tick, is_torn_when_its_second_half_is_of_another) {
 TEST(TickCount, counts_what_comes_in_order_from_the_resume_point) {
   TickCount count(10);
   for (std::uint64_t n = 10; n < 15; ++n) EXPECT_FALSE(count.take(tick(n), 1, n < 12));
-  EXPECT_EQ(count.summary(), "delivered=5 redelivered=2 gaps=0 torn=0 next=15 unexpected=0");
+  EXPECT_EQ(count.summary(), "delivered=5 redelivered=2 gaps=0 torn=0 next=15 unexpected=0 told=0");
+}
+
+TEST(TickCount, takes_what_the_transport_told_as_missing_for_no_gap) {
+  TickCount count(1);
+  EXPECT_FALSE(count.take(tick(4), 1, false, 3));
+  EXPECT_FALSE(count.take(tick(5), 1, false, 0));
+  EXPECT_EQ(count.told(), 3U);
+  EXPECT_EQ(count.gaps(), 0U);
+}
+
+TEST(TickCount, sees_a_gap_that_is_not_what_was_told) {
+  TickCount count(1);
+  EXPECT_TRUE(count.take(tick(4), 1, false, 2));  // one more is missing
+  EXPECT_TRUE(count.take(tick(5), 1, false, 2));  // none is missing
+  EXPECT_EQ(count.gaps(), 3U);
+  EXPECT_EQ(count.told(), 0U);
+}
+
+TEST(TickCount, judges_history_only_by_its_bytes) {
+  TickCount count(10);
+  count.take_history(tick(8));
+  auto torn = tick(9);
+  torn[3] ^= std::byte{1};
+  count.take_history(torn);
+  EXPECT_FALSE(count.take(tick(10), 1, false));
+  EXPECT_EQ(count.summary(), "delivered=1 redelivered=1 gaps=0 torn=1 next=11 unexpected=0 told=0");
 }
 
 TEST(TickCount, tells_from_where_to_where_messages_are_missing) {

@@ -14,7 +14,7 @@
 #include "ipc/end_page.hpp"
 #include "ipc/lane_record.hpp"
 #include "tests/support/descriptors.hpp"
-#include "tests/support/shm_actor.hpp"
+#include "tests/support/link_actor.hpp"
 
 namespace bulkhead::test {
 namespace {
@@ -48,6 +48,7 @@ int sender(Stage& stage, Channel& channel) {
     progress.committed = index;
     if (index == progress.trigger[0]) stage.ring(Side::from);
   }
+  progress.safety_net += channel.stats().safety_net;
   stage.ring(Side::from);
   return finished;
 }
@@ -92,7 +93,8 @@ int receiver(Stage& stage, Channel& channel) {
 // The brain: holds every segment, starts successors, tells each end of the other.
 class Link {
  public:
-  Link(Stage& stage, ChannelOptions options) : stage_(stage), options_(options) {
+  Link(Stage& stage, Transport transport, ChannelOptions options)
+      : stage_(stage), transport_(transport), options_(options) {
     start(Side::from);
     start(Side::to);
   }
@@ -112,7 +114,7 @@ class Link {
 
   void start(Side side) {
     auto& line = ends_[index_of(side)];
-    ActorSpec spec{.side = side, .options = options_};
+    ActorSpec spec{.transport = transport_, .side = side, .options = options_};
     if (!line.empty()) {
       spec.epoch = static_cast<std::uint16_t>(line.back()->epoch() + 1);
       spec.predecessor = line.back()->segment();
@@ -131,20 +133,39 @@ class Link {
     }
     if (!is_dead(other(side))) {
       actor(other(side)).tell(LinkUpdate::Kind::peer_segment, spec.epoch, {line.back()->segment()});
+      connect();
     }
   }
 
  private:
+  // On shared memory these actors wake each other through the pages alone.
+  void connect() {
+    if (transport_ == Transport::shm) return;
+    auto ends = ipc::make_sockets(transport_).value();
+    hand_over(Side::from, ends.from);
+    hand_over(Side::to, ends.to);
+  }
+  void hand_over(Side side, const std::vector<base::UniqueFd>& ends) {
+    std::vector<int> fds;
+    for (const auto& fd : ends) fds.push_back(fd.get());
+    actor(side).tell(LinkUpdate::Kind::sockets, actor(other(side)).epoch(), std::move(fds));
+  }
   static std::size_t index_of(Side side) { return static_cast<std::size_t>(side); }
   bool is_dead(Side side) { return dead_[index_of(side)] == actor(side).epoch(); }
 
   Stage& stage_;
+  const Transport transport_;
   const ChannelOptions options_;
   std::vector<std::unique_ptr<Actor>> ends_[2];
   std::uint16_t dead_[2] = {0, 0};
 };
 
-class ShmCrash : public testing::TestWithParam<std::size_t> {
+struct Medium {
+  Transport transport;
+  std::size_t capacity;
+};
+
+class LinkCrash : public testing::TestWithParam<Medium> {
  protected:
   static constexpr std::uint64_t unknown = ~std::uint64_t{0};
 
@@ -213,13 +234,15 @@ class ShmCrash : public testing::TestWithParam<std::size_t> {
   int receivers_with_redelivery_ = 0;
 };
 
-TEST_P(ShmCrash, loses_nothing_and_marks_exactly_what_was_taken) {
+TEST_P(LinkCrash, loses_nothing_and_marks_exactly_what_was_taken) {
   const auto descriptors = open_descriptors();
-  const std::uint64_t seed = 20240229 + GetParam();
+  const auto [transport, capacity] = GetParam();
+  const std::uint64_t seed = 20240229 + capacity;
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   {
-    Link link(stage_, {.capacity = GetParam(), .max_message = 1500, .wait = WaitMode::adaptive});
+    Link link(stage_, transport,
+              {.capacity = capacity, .max_message = 1500, .wait = WaitMode::adaptive});
     for (int round = 0; round < 120 && !HasFailure(); ++round) {
       const auto victim = random() % 3;  // the sender, the receiver, both
       const Side near = victim == 0 || random() % 2 == 0 ? Side::from : Side::to;
@@ -245,7 +268,16 @@ TEST_P(ShmCrash, loses_nothing_and_marks_exactly_what_was_taken) {
   EXPECT_EQ(open_descriptors(), descriptors);
 }
 // A small ring is always full and mostly padding; a large one is mostly empty.
-INSTANTIATE_TEST_SUITE_P(, ShmCrash, testing::Values(4096, 65536));
+INSTANTIATE_TEST_SUITE_P(
+    , LinkCrash,
+    testing::Values(Medium{Transport::shm, 4096}, Medium{Transport::shm, 65536},
+                    Medium{Transport::unix_socket, 4096}, Medium{Transport::unix_socket, 65536},
+                    Medium{Transport::tcp, 4096}, Medium{Transport::tcp, 65536},
+                    Medium{Transport::pipe, 4096}, Medium{Transport::pipe, 65536}),
+    [](const auto& medium) {
+      return std::string(to_string(medium.param.transport)) + "_" +
+             std::to_string(medium.param.capacity);
+    });
 
 }  // namespace
 }  // namespace bulkhead::test

@@ -1,4 +1,4 @@
-// Child processes that hold one end of a shared-memory link, for tests that kill them: the test plays the
+// Child processes that hold one end of a link, for tests that kill them: the test plays the
 // brain over a control socket and an attention word, and reads in shared memory how far each came. The children
 // are forked from a test with one thread.
 #pragma once
@@ -51,6 +51,7 @@ class Stage {
 };
 
 struct ActorSpec {
+  Transport transport = Transport::shm;
   ipc::Side side = ipc::Side::from;
   std::uint16_t epoch = 1;
   int predecessor = -1;  // borrowed

@@ -1,4 +1,4 @@
-#include "tests/support/shm_actor.hpp"
+#include "tests/support/link_actor.hpp"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "ipc/shm_endpoint.hpp"
 #include "ipc/wake.hpp"
 
 namespace bulkhead::test {
@@ -104,7 +103,7 @@ class ActorAttention final : public ipc::Attention {
   end.options = spec.options;
   end.attention = attention;
   if (spec.predecessor >= 0) end.predecessor = std::move(*base::duplicate(spec.predecessor));
-  auto endpoint = ipc::open_shm_endpoint(std::move(end));
+  auto endpoint = ipc::open_endpoint(spec.transport, std::move(end));
   if (!endpoint) {
     std::fprintf(stderr, "actor: %s\n", endpoint.error().to_string().c_str());
     _exit(99);

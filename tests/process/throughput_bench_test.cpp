@@ -1,0 +1,41 @@
+// The throughput benchmark measures, whatever the figures are: rows are complete and nothing is left.
+#include "bench/throughput.hpp"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/descriptors.hpp"
+
+namespace bulkhead::bench {
+namespace {
+
+TEST(ThroughputBench, gives_a_complete_row_for_each_size) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  if (CPU_COUNT(&before) < 2) GTEST_SKIP() << "needs two processors";
+  const std::size_t descriptors = test::open_descriptors();
+  ThroughputOptions options;
+  options.quick = true;
+  options.sizes = {8, 1024};
+  const auto rows = run_throughput(options);
+  ASSERT_TRUE(rows) << rows.error().to_string();
+  ASSERT_EQ(rows->size(), 2U);
+  for (const auto& row : to_json(*rows)) {
+    SCOPED_TRACE(row.dump());
+    EXPECT_EQ(row.at("bench"), "throughput");
+    EXPECT_EQ(row.at("peer"), "bulkhead");
+    EXPECT_FALSE(row.at("batch").get<bool>());
+    for (const auto* key : {"messages_per_s", "bytes_per_s", "baseline_messages_per_s", "ratio"}) {
+      EXPECT_GT(row.at(key).get<double>(), 0) << key;
+    }
+  }
+  cpu_set_t after;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+  EXPECT_EQ(test::open_descriptors(), descriptors);
+}
+
+}  // namespace
+}  // namespace bulkhead::bench
