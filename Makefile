@@ -2,9 +2,10 @@
 
 PREFIX ?= /usr/local
 PROGRAMS := build/release/bin
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench lint asan tsan install clean
+.PHONY: help demo test build bench others sweep lint asan tsan fuzz install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +18,11 @@ test: ## build, then run every test
 	@tools/build release all
 	ctest --test-dir build/release --output-on-failure
 
+sweep: ## kill every operation at every instruction; SAMPLE=1: a random sample, SEED=n: that one
+	@tools/install-deps --test
+	@tools/build release sweeps
+	@tools/sweep build/release $(if $(SAMPLE),--points 110000) $(if $(SEED),--seed $(SEED))
+
 build: ## install what is missing and build into build/release
 	@tools/install-deps
 	@tools/build release programs
@@ -25,24 +31,38 @@ bench: build ## measure latency and recovery, figures into build/bench-*.json
 	$(PROGRAMS)/bulkhead bench latency --json build/bench-latency.json
 	$(PROGRAMS)/bulkhead bench recovery --json build/bench-recovery.json
 
+others: ## round trips beside iceoryx, ZeroMQ, nng and message queues, figures into build/bench-others.json
+	@tools/install-deps --others
+	@tools/build release others
+	build/release/bin/bench-others --json build/bench-others.json
+
 lint: ## the style checks, with the whole of clang-tidy
 	@tools/install-deps --lint
 	@tools/build release all
 	ctest --test-dir build/release --output-on-failure -L lint
 	tools/check_tidy build/release
 
-asan: ## unit and conformance tests under address and undefined-behaviour sanitizers
+asan: ## unit, conformance, crash and fuzz tests under address and undefined-behaviour sanitizers
 	@tools/install-deps --test
 	@tools/build asan checked
-	ctest --test-dir build/asan --output-on-failure -L 'unit|conformance'
+	ctest --test-dir build/asan --output-on-failure -L 'unit|conformance|crash|fuzz'
 
 tsan: ## unit and conformance tests under the thread sanitizer
 	@tools/install-deps --test
 	@tools/build tsan checked
 	ctest --test-dir build/tsan --output-on-failure -L 'unit|conformance'
 
+fuzz: ## libFuzzer on every decoder of foreign bytes, FUZZ_SECONDS each
+	@tools/install-deps --fuzz
+	@tools/build fuzz fuzz
+	@for target in record topic frame rpc control; do \
+	  mkdir -p build/fuzz/found/$$target && \
+	  build/fuzz/tests/$${target}_fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/found/$$target- build/fuzz/found/$$target tests/fuzz/corpus/$$target || exit 1; \
+	done
+
 install: build ## install programs, libraries and headers under PREFIX
 	cmake --install build/release --prefix $(PREFIX)
 
 clean: ## remove what make builds
-	rm -rf build/release build/asan build/tsan build/bench-latency.json build/bench-recovery.json
+	rm -rf build/release build/asan build/tsan build/fuzz build/bench-*.json

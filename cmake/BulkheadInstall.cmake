@@ -15,8 +15,11 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/deadline.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/rpc_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/error.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/loan.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/queue.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/topic.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)
 target_link_libraries(bulkhead_api INTERFACE ${libraries})
 # Builds one translation unit a header: each must stand alone. Part of the test install.headers.
