@@ -64,7 +64,7 @@ void AsyncOperation::arm() {
                                            : attention
                                                ? attention->longest_sleep()
                                                : std::chrono::nanoseconds(std::chrono::seconds(1));
-  timer_.expires_after(longest);
+  timer_.expires_at(Deadline::in(longest).when());
   ++pending_;
   timer_.async_wait(boost::asio::bind_executor(
       strand_, [self = shared_from_this()](const boost::system::error_code& error) {

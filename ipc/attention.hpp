@@ -27,8 +27,8 @@ class Attention {
   // Called just before and after a sleep, so that a sleeping worker is not taken for a hung one.
   virtual void sleeping(bool) noexcept {}
 
-  // How long an endpoint may sleep before it calls service() unasked. Short only where nobody
-  // changes the word when the peer dies.
+  // How long an endpoint may sleep before it calls service() unasked; nanoseconds::max(): for ever.
+  // Short only where nobody changes the word when the peer dies.
   virtual std::chrono::nanoseconds longest_sleep() const noexcept {
     return std::chrono::seconds(1);
   }

@@ -297,6 +297,16 @@ Result<LinkOffer> decode(const Json& params) {
   return in.finish(std::move(offer));
 }
 
+Json encode(const LinkKept& kept) { return {{"pair", kept.pair}, {"epoch", kept.epoch}}; }
+
+template <>
+Result<LinkKept> decode(const Json& params) {
+  LinkKept kept;
+  FieldReader in(method::link_kept, params);
+  in.required("pair", kept.pair).required("epoch", kept.epoch);
+  return in.finish(std::move(kept));
+}
+
 Json encode(const LinkClosed& closed) { return {{"pair", closed.pair}, {"epoch", closed.epoch}}; }
 
 template <>

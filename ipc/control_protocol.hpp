@@ -32,8 +32,8 @@ inline constexpr std::string_view ready = "ready", status = "status", link_offer
                                   link_closed = "link.closed", service_connect = "service.connect",
                                   task_quarantined = "task.quarantined";
 // brain -> worker
-inline constexpr std::string_view link_open = "link.open", link_peer = "link.peer", stop = "stop",
-                                  resync = "resync";
+inline constexpr std::string_view link_open = "link.open", link_kept = "link.kept",
+                                  link_peer = "link.peer", stop = "stop", resync = "resync";
 // command line -> brain (also hello, status, stop, service.connect); `event` goes the other way
 inline constexpr std::string_view kill = "kill", start = "start", restart = "restart",
                                   events = "events", event = "event", logs = "logs",
@@ -109,6 +109,11 @@ struct LinkOffer {  // fds: segment
   std::string pair;
   std::uint16_t epoch = 0;
 };
+// The segment of this incarnation outlives it from now on.
+struct LinkKept {
+  std::string pair;
+  std::uint16_t epoch = 0;
+};
 struct LinkClosed {
   std::string pair;
   std::uint16_t epoch = 0;
@@ -157,6 +162,7 @@ struct ResyncAnswer {
 [[nodiscard]] Json encode(const LinkOpen&);
 [[nodiscard]] Json encode(const LinkPeer&);
 [[nodiscard]] Json encode(const LinkOffer&);
+[[nodiscard]] Json encode(const LinkKept&);
 [[nodiscard]] Json encode(const LinkClosed&);
 [[nodiscard]] Json encode(const TaskQuarantined&);
 [[nodiscard]] Json encode(const ServiceConnect&);
@@ -183,6 +189,8 @@ template <>
 Result<LinkPeer> decode(const Json&);
 template <>
 Result<LinkOffer> decode(const Json&);
+template <>
+Result<LinkKept> decode(const Json&);
 template <>
 Result<LinkClosed> decode(const Json&);
 template <>

@@ -22,6 +22,7 @@ struct PairAttention::Lifeline {
   struct End {
     base::UniqueFd line;
     std::weak_ptr<Endpoint> endpoint;
+    bool watched = false;         // there was an endpoint
     bool let_go = false;          // in this process
     bool closed_for_all = false;  // as let_go() answered
     bool told = false;            // of the peer's end
@@ -51,12 +52,19 @@ PairAttention::~PairAttention() {
 void PairAttention::watch(const std::shared_ptr<Endpoint>& endpoint) {
   const std::lock_guard lock(lifeline_->mutex);
   lifeline_->ends[index_of(side_)].endpoint = endpoint;
+  lifeline_->ends[index_of(side_)].watched = true;
 }
 
 int PairAttention::fd() const noexcept {
   const std::lock_guard lock(lifeline_->mutex);
   const auto& mine = lifeline_->ends[index_of(side_)];
-  return mine.told ? -1 : mine.line.get();
+  return mine.told || !mine.watched ? -1 : mine.line.get();
+}
+
+std::chrono::nanoseconds PairAttention::longest_sleep() const noexcept {
+  const std::lock_guard lock(lifeline_->mutex);
+  if (!lifeline_->ends[index_of(side_)].watched) return std::chrono::nanoseconds::max();
+  return std::chrono::milliseconds(50);
 }
 
 void PairAttention::service() noexcept {

@@ -27,15 +27,14 @@ class PairAttention final : public Attention {
   static Result<Both> make();
   ~PairAttention() override;
 
-  // Whom to tell of the peer's death. Transports that see it on their own connection need no watch.
+  // Whom to tell of the peer's death. Transports that see it on their own connection need no watch, and
+  // then nothing here needs to interrupt a sleep.
   void watch(const std::shared_ptr<Endpoint>& endpoint);
 
   const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
   int fd() const noexcept override;
   void service() noexcept override;
-  std::chrono::nanoseconds longest_sleep() const noexcept override {
-    return std::chrono::milliseconds(50);
-  }
+  std::chrono::nanoseconds longest_sleep() const noexcept override;
   bool let_go(bool used_here) noexcept override;
 
  private:

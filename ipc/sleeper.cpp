@@ -18,14 +18,14 @@ Sleeper::Sleeper(std::atomic<std::uint32_t>& arming, std::atomic<std::uint32_t>&
       // relaxed: a first value that is behind only makes the first call look.
       attention_seen_(attention_word_.load(std::memory_order_relaxed) - 1),
       mode_(mode),
-      next_service_(Clock::now() + attention.longest_sleep()) {}
+      next_service_(Deadline::in(attention.longest_sleep()).when()) {}
 
 void Sleeper::service() noexcept {
   // Read before the work: what is asked for in the meantime is seen the next time.
   // sync attention.bump: acquire; pairs with its writer's release; shows what wants attention
   attention_seen_ = attention_word_.load(std::memory_order_acquire);
   attention_.service();
-  next_service_ = Clock::now() + attention_.longest_sleep();
+  next_service_ = Deadline::in(attention_.longest_sleep()).when();
 }
 
 // A peer that last waited on our CPU cannot answer while we spin on it.
@@ -67,7 +67,7 @@ bool Sleeper::sleep(Deadline deadline, PeerSigns peer, std::uint32_t rung,
                                     FutexWatch{&mailbox_, mailbox_seen}, FutexWatch{}};
   std::size_t count = 2;
   if (peer.bell != nullptr) watches[count++] = {peer.bell, rung};
-  const auto until = std::min(deadline.when(), Clock::now() + attention_.longest_sleep());
+  const auto until = std::min(deadline.when(), Deadline::in(attention_.longest_sleep()).when());
   sleeps_.add(1);
   attention_.sleeping(true);
   const bool timed_out = !futex_wait({watches.data(), count}, until);

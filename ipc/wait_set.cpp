@@ -78,7 +78,7 @@ void WaitSet::poll(Deadline deadline) {
   auto until = deadline.when();
   for (auto* attention : attentions_) {
     polled_.push_back({attention->fd(), POLLIN, 0});
-    until = std::min(until, Clock::now() + attention->longest_sleep());
+    until = std::min(until, Deadline::in(attention->longest_sleep()).when());
   }
   for (const auto& awaited : channels_) {  // poll(2) skips negative descriptors
     const Endpoint& endpoint = awaited.channel->endpoint();

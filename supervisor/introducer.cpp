@@ -242,6 +242,7 @@ Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::U
   }
   mine.find(offer.epoch)->dead = false;
   mine.offered = true;
+  post_.send(slot, ipc::method::link_kept, ipc::encode(ipc::LinkKept{pair->name, offer.epoch}), {});
   connect(*pair);
   return {};
 }

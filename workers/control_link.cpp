@@ -50,8 +50,9 @@ Result<ipc::HelloAnswer> ControlLink::greet(Deadline deadline) {
     const std::scoped_lock lock(mutex_);
     say_hello();
   }
-  auto answered =
-      wait(deadline, [&] { return failure_ || (hello_ && pairs_.link_count() >= hello_->links); });
+  auto answered = wait(deadline, [&] {
+    return failure_ || (hello_ && pairs_.link_count() >= hello_->links && pairs_.all_kept());
+  });
   if (!answered) return answered.error();
   const std::scoped_lock lock(mutex_);
   if (failure_) return *failure_;

@@ -41,7 +41,8 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   [[nodiscard]] static Result<std::shared_ptr<ControlLink>> open(base::UniqueFd socket,
                                                                  std::uint32_t generation);
 
-  // Says hello and waits until the answer and all links that it announces are there.
+  // Says hello and waits until the answer and all links that it announces are there, and kept: what is
+  // committed to them from then on is lost by no death of this process, whatever else dies with it.
   [[nodiscard]] Result<ipc::HelloAnswer> greet(Deadline);
 
   const std::atomic<std::uint32_t>& word() const noexcept override;
@@ -106,6 +107,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void take_hello(ipc::Packet&, const std::optional<Error>&);
   void link_opened(ipc::Packet&, const ipc::Json& params);
   void link_peer(ipc::Packet&, const ipc::Json& params);
+  void link_kept(const ipc::Json& params);
   void answer_resync(std::uint64_t id);
   void send_closed(const PairTable::Pair&);
   void offer(const PairTable::Pair&);

@@ -28,6 +28,7 @@ void ControlLink::take(ipc::Packet packet) {
 void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call) {
   if (call.method == ipc::method::link_open) return link_opened(packet, *call.content);
   if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
+  if (call.method == ipc::method::link_kept) return link_kept(*call.content);
   if (call.method == ipc::method::stop) return raise_stop();
   const bool wants_answer = call.kind == ipc::ControlMessage::Kind::request;
   if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
@@ -131,6 +132,12 @@ void ControlLink::link_peer(ipc::Packet& packet, const ipc::Json& params) {
   if (!fds) return complain(fds.error());
   // No such pair: a session that was closed meanwhile.
   if (pairs_.update(*news, std::move(*fds))) drop_unclaimed_if_gone(news->pair);
+}
+
+void ControlLink::link_kept(const ipc::Json& params) {
+  const auto kept = ipc::decode<ipc::LinkKept>(params);
+  if (!kept) return complain(kept.error());
+  pairs_.mark_kept(*kept);
 }
 
 // Says everything that the new brain cannot know for certain, in the order in which it was said first.

@@ -42,6 +42,7 @@ Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueF
     return error;
   }
   Pair pair;
+  pair.kept = open.session || (*endpoint)->segment_fd() < 0;
   pair.endpoint = std::move(*endpoint);
   pair.open = std::move(open);
   pair.journal = std::move(journal);
@@ -58,6 +59,11 @@ bool PairTable::update(const ipc::LinkPeer& news, std::vector<base::UniqueFd> fd
   }
   pair->endpoint->post(ipc::LinkUpdate{news.kind, news.epoch, std::move(fds)});
   return true;
+}
+
+void PairTable::mark_kept(const ipc::LinkKept& news) {
+  Pair* const pair = find(news.pair);
+  if (pair != nullptr && pair->open.epoch == news.epoch) pair->kept = true;
 }
 
 PairTable::Pair* PairTable::find(const std::string& pair) {
@@ -133,6 +139,11 @@ std::vector<std::string> PairTable::unclaimed_sessions() const {
 std::uint32_t PairTable::link_count() const noexcept {
   return static_cast<std::uint32_t>(std::count_if(
       pairs_.begin(), pairs_.end(), [](const auto& entry) { return !entry.second.open.session; }));
+}
+
+bool PairTable::all_kept() const noexcept {
+  return std::all_of(pairs_.begin(), pairs_.end(),
+                     [](const auto& entry) { return entry.second.kept; });
 }
 
 void PairTable::describe(ipc::ResyncAnswer& answer) const {

@@ -24,6 +24,7 @@ class PairTable {
     ipc::LinkOpen open;
     std::shared_ptr<ipc::Endpoint> endpoint;
     base::UniqueFd journal;  // of a queue, at its `from` end, until it is taken
+    bool kept = false;       // its segment outlives this process, where anybody needs it to
     bool taken = false;      // somebody has its Channel
     bool closed = false;     // by us, on purpose
     bool peer_gone = false;  // of a session: nobody will ever answer on it
@@ -35,6 +36,7 @@ class PairTable {
                                          base::UniqueFd journal, std::shared_ptr<ipc::Attention>);
   // Hands what is new about a peer to its endpoint; false when there is no such pair.
   bool update(const ipc::LinkPeer&, std::vector<base::UniqueFd> fds);
+  void mark_kept(const ipc::LinkKept&);
   void erase(const std::string& pair) { pairs_.erase(pair); }
   void clear() noexcept { pairs_.clear(); }
 
@@ -56,6 +58,7 @@ class PairTable {
   std::vector<std::string> unclaimed_sessions() const;
 
   std::uint32_t link_count() const noexcept;
+  bool all_kept() const noexcept;
   void describe(ipc::ResyncAnswer&) const;
   std::vector<const Pair*> all() const;
 

@@ -18,6 +18,7 @@ void decode_all(const ipc::Json& params) {
   (void)ipc::decode<ipc::LinkOpen>(params);
   (void)ipc::decode<ipc::LinkPeer>(params);
   (void)ipc::decode<ipc::LinkOffer>(params);
+  (void)ipc::decode<ipc::LinkKept>(params);
   (void)ipc::decode<ipc::LinkClosed>(params);
   (void)ipc::decode<ipc::TaskQuarantined>(params);
   (void)ipc::decode<ipc::ServiceConnect>(params);

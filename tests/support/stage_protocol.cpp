@@ -225,6 +225,8 @@ void Stage::offered(Actor& actor, const ipc::LinkOffer& offer, base::UniqueFd se
   auto& side = pair.side[which];
   ASSERT_EQ(offer.epoch, side.epoch);
   side.offered = true;
+  send(actor, ipc::notification(ipc::method::link_kept,
+                                ipc::encode(ipc::LinkKept{pair.name, offer.epoch})));
   if (side.segments.empty() || side.segments.back().epoch != offer.epoch) {
     side.segments.push_back({offer.epoch, std::move(segment)});
     send_peer(pair, 1 - which, offer.epoch, Kind::peer_segment, {"segment"},

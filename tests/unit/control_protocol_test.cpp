@@ -199,6 +199,7 @@ TEST(Messages, come_back_as_they_went) {
 
   EXPECT_EQ(there_and_back(Ready{7}).generation, 7u);
   EXPECT_EQ(there_and_back(LinkOffer{"p", 3}).epoch, 3);
+  EXPECT_EQ(there_and_back(LinkKept{"p", 4}).epoch, 4);
   EXPECT_EQ(there_and_back(LinkClosed{"p", 3}).pair, "p");
   EXPECT_EQ(there_and_back(ServiceConnect{"math", 500}).timeout_ms, 500u);
   EXPECT_EQ(there_and_back(ServiceConnectAnswer{"p", "unix"}).transport, "unix");
@@ -316,6 +317,7 @@ TEST(Messages, are_checked_field_by_field) {
                                           "transport", "capacity", "max_message", "wait"});
   expect_every_field_checked(LinkPeer{}, {"pair", "epoch", "kind"});
   expect_every_field_checked(LinkOffer{}, {"pair", "epoch"});
+  expect_every_field_checked(LinkKept{}, {"pair", "epoch"});
   expect_every_field_checked(TaskQuarantined{}, {"pair", "task", "attempts"});
   expect_every_field_checked(ServiceConnect{}, {"service", "timeout_ms"});
   expect_every_field_checked(Stop{}, {"timeout_ms"});
