@@ -62,18 +62,19 @@ class MeasuredContestant final : public Contestant {
 
   Result<Round> run(std::uint64_t count) override {
     if (auto begun = begin(count); !begun) return begun.error();
-    const std::uint64_t cpu_before = cpu_time_ns(), calls_before = mechanism_->syscalls();
+    const std::uint64_t calls_before = mechanism_->syscalls();
+    const Busyness busyness;
     const std::uint64_t start = base::monotonic_ns();
     for (std::uint64_t i = 0; i < count; ++i) {
       if (!mechanism_->ping()) return broken();
     }
     const auto span = static_cast<double>(base::monotonic_ns() - start);
-    const std::uint64_t cpu = cpu_time_ns() - cpu_before;
+    const double busy = busyness.share();
     const std::uint64_t calls = mechanism_->syscalls() - calls_before;
     const auto report = echo_->finish();
     if (!report) return report.error();
     const auto rounds = static_cast<double>(count), messages = 2 * rounds;
-    return Round{span / rounds, 100 * static_cast<double>(cpu + report->cpu_ns) / span,
+    return Round{span / rounds, 100 * (busy + report->busy),
                  static_cast<double>(calls + report->syscalls) / messages};
   }
 

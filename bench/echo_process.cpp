@@ -3,12 +3,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 #include <string>
+
+#include "base/clock.hpp"
 
 namespace bulkhead::bench {
 namespace {
@@ -22,19 +24,23 @@ bool receive_value(int socket, T& value) noexcept {
   return ::recv(socket, &value, sizeof value, 0) == static_cast<ssize_t>(sizeof value);
 }
 
-std::uint64_t to_ns(const timeval& time) noexcept {
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_usec) * 1000;
+std::uint64_t cpu_time_ns() noexcept {
+  timespec used{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(used.tv_nsec);
 }
 
 Error echo_is_gone() { return make_error(Errc::peer_died, "the echo process of the benchmark"); }
 
 }  // namespace
 
-std::uint64_t cpu_time_ns() noexcept {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return to_ns(usage.ru_utime) + to_ns(usage.ru_stime);
+// The CPU time is read within the span that it is a share of.
+Busyness::Busyness() noexcept : start_ns_(base::monotonic_ns()), cpu_before_ns_(cpu_time_ns()) {}
+
+double Busyness::share() const noexcept {
+  const auto cpu = static_cast<double>(cpu_time_ns() - cpu_before_ns_);
+  return cpu / static_cast<double>(base::monotonic_ns() - start_ns_);
 }
 
 Result<void> pin_to(int cpu) {
@@ -72,10 +78,11 @@ void EchoProcess::serve(int control, int cpu, const Body& body) noexcept {
   body.prepare();
   std::uint64_t count = 0;
   while (receive_value(control, count)) {
-    const std::uint64_t cpu_before = cpu_time_ns(), calls_before = body.syscalls();
+    const Busyness busyness;
+    const std::uint64_t calls_before = body.syscalls();
     EchoReport report;
     report.failed = !body.echo(count);
-    report.cpu_ns = cpu_time_ns() - cpu_before;
+    report.busy = busyness.share();
     report.syscalls = body.syscalls() - calls_before;
     if (!send_value(control, report)) break;
   }

@@ -14,13 +14,21 @@
 namespace bulkhead::bench {
 
 struct EchoReport {
-  std::uint64_t cpu_ns = 0;
+  double busy = 0;             // share of a processor, from its first wait to its last answer
   std::uint64_t syscalls = 0;  // that the mechanism counted
   bool failed = false;
 };
 
-// CPU time of this process so far.
-std::uint64_t cpu_time_ns() noexcept;
+// How busy this process is from here on.
+class Busyness {
+ public:
+  Busyness() noexcept;
+  double share() const noexcept;  // 1: one processor all the time
+
+ private:
+  std::uint64_t start_ns_, cpu_before_ns_;
+};
+
 // Errors: errno, when that processor is not ours to use.
 Result<void> pin_to(int cpu);
 

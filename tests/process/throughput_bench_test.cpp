@@ -2,20 +2,17 @@
 #include "bench/throughput.hpp"
 
 #include <gtest/gtest.h>
-#include <sched.h>
 
 #include <nlohmann/json.hpp>
 
-#include "tests/support/descriptors.hpp"
+#include "tests/support/untouched.hpp"
 
 namespace bulkhead::bench {
 namespace {
 
 TEST(ThroughputBench, gives_a_complete_row_for_each_size) {
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
-  if (CPU_COUNT(&before) < 2) GTEST_SKIP() << "needs two processors";
-  const std::size_t descriptors = test::open_descriptors();
+  const test::Untouched before;
+  if (before.processors() < 2) GTEST_SKIP() << "needs two processors";
   ThroughputOptions options;
   options.quick = true;
   options.sizes = {8, 1024};
@@ -31,10 +28,7 @@ TEST(ThroughputBench, gives_a_complete_row_for_each_size) {
       EXPECT_GT(row.at(key).get<double>(), 0) << key;
     }
   }
-  cpu_set_t after;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof after, &after), 0);
-  EXPECT_TRUE(CPU_EQUAL(&before, &after));
-  EXPECT_EQ(test::open_descriptors(), descriptors);
+  before.check();
 }
 
 }  // namespace
