@@ -45,11 +45,6 @@ void read_ends(Draft& draft, const ObjectAt& section, LinkConfig& link) {
 }
 
 void check_queue(const ObjectAt& section, const Draft& draft, const LinkConfig& link) {
-  if (link.transport != Transport::shm) {
-    section.find("transport")
-        ->wrong("a queue over " + std::string(to_string(link.transport)) +
-                " is not available in this version (expected \"shm\")");
-  }
   const WorkerConfig* const from = link.from.empty() ? nullptr : draft.find_worker(link.from);
   if (from == nullptr || from->instances == 1) return;
   section.find("from")->wrong(
