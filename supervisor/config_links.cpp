@@ -146,7 +146,6 @@ void read_link(Draft& draft, const At& at, LinkConfig& link) {
   }
   read_options(section, link);
   read_max_attempts(section, link);
-  if (link.type == LinkType::topic) check_topic_transport(section, link);
   if (link.type == LinkType::queue) check_queue(section, draft, link);
 }
 
