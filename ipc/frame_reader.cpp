@@ -68,8 +68,9 @@ class PacketReader final : public FrameReader {
       assembly_.buffer = pool_.take(header.total);
       if (!assembly_.buffer.memory) return ReadStatus::no_memory;
       total_ = header.total;
+      assembly_.index = header.index;
     } else if (!assembly_.buffer.memory || header.total != total_ ||
-               header.offset != assembly_.bytes) {
+               header.index != assembly_.index || header.offset != assembly_.bytes) {
       return violated(make_error(Errc::protocol_violation, "piece of a message out of place"));
     }
     unplaced_.reset();

@@ -63,6 +63,18 @@ void FrameWriter::suspend(std::span<const std::byte> payload) noexcept {
   }
 }
 
+WriteStatus FrameWriter::finish(Wire& wire) {
+  if (phase_ == Phase::voided) return fill_up(wire);
+  if (phase_ != Phase::suspended) return WriteStatus::done;
+  const std::span<const std::byte> payload{suspended_.get(), header_.total};
+  const auto status =
+      wire.keeps_packets() ? write_packets(wire, payload) : write_stream(wire, payload);
+  if (status != WriteStatus::done) return status;
+  phase_ = Phase::idle;
+  suspended_.reset();
+  return status;
+}
+
 std::size_t FrameWriter::backlog_bytes() const noexcept {
   if (phase_ == Phase::idle) return 0;
   return frame_header_bytes + header_.total + frame_trailer_bytes - written_;

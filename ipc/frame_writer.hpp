@@ -28,6 +28,9 @@ class FrameWriter {
  public:
   WriteStatus write(Wire& wire, const FrameHeader& header, std::span<const std::byte> payload);
   void suspend(std::span<const std::byte> payload) noexcept;
+  // For a message that nobody tries again: the suspended one, from the copy of it, or the void in its place.
+  WriteStatus finish(Wire& wire);
+  bool has_copy() const noexcept { return phase_ == Phase::suspended; }  // of the one to finish
 
   int error() const noexcept { return error_; }
   // What a suspended frame still takes on the wire.

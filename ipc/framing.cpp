@@ -43,7 +43,9 @@ Result<FrameHeader> parse_frame_header(std::span<const std::byte, frame_header_b
                      " on the connection of incarnation " + std::to_string(expected.epoch));
   }
   if (header.kind == FrameKind::data) {
-    if (header.index == 0 || (expected.next_index != 0 && header.index != expected.next_index)) {
+    const bool in_place = header.index == expected.next_index ||
+                          (expected.gaps && header.index > expected.next_index);
+    if (header.index == 0 || (expected.next_index != 0 && !in_place)) {
       return violation("message " + std::to_string(header.index) + " where message " +
                        std::to_string(expected.next_index) + " was due");
     }

@@ -57,6 +57,7 @@ struct FrameExpectation {
   std::size_t max_message;
   std::uint16_t epoch;
   std::uint64_t next_index;  // 0: the first message of a connection may have any number
+  bool gaps = false;         // numbers may be left out
 };
 
 // Checks everything that a header alone can violate, before anything is allocated for it.

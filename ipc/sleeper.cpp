@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ipc/poll_sleep.hpp"
+
 namespace bulkhead::ipc {
 
 Sleeper::Sleeper(std::atomic<std::uint32_t>& arming, std::atomic<std::uint32_t>& cpu,
@@ -73,6 +75,12 @@ bool Sleeper::sleep(Deadline deadline, PeerSigns peer, std::uint32_t rung,
   const bool timed_out = !futex_wait({watches.data(), count}, until);
   attention_.sleeping(false);
   return timed_out && until != deadline.when();
+}
+
+Sleeper::End Sleeper::wait_for(WaitPlan plan, int bell, Deadline deadline) noexcept {
+  sleeps_.add(1);
+  unasked_ = poll_sleep(plan, bell, &attention_, deadline).unasked;
+  return conclude(deadline);
 }
 
 Sleeper::End Sleeper::conclude(Deadline deadline) noexcept {

@@ -1,17 +1,20 @@
 // One direction's way to wait: spin as long as it pays, then arm, look once more, sleep on the peer's
 // bell, the attention word and our own mailbox. Used by the sender and the receiver of the
-// shared-memory endpoint, one Sleeper each; knows no lane.
+// shared-memory endpoint and by both ends of a topic, one Sleeper each; knows no lane.
 #pragma once
 
 #include <bulkhead/channel.hpp>
 #include <bulkhead/deadline.hpp>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "ipc/attention.hpp"
 #include "ipc/wake.hpp"
 
 namespace bulkhead::ipc {
+
+struct WaitPlan;
 
 // Written by one thread, read by any.
 class Counter {
@@ -105,6 +108,13 @@ class Sleeper {
     return conclude(deadline);
   }
 
+  // On a descriptor instead, which becomes readable when there is something; `bell` as in poll_sleep(). Without spinning.
+  End wait_for(WaitPlan, int bell, Deadline) noexcept;
+  // What a wait_for() ended for is here: whether anybody has announced it.
+  void found() noexcept {
+    if (std::exchange(unasked_, false)) safety_net_.add(1);
+  }
+
   // For waits outside: arm, then look, then poll; disarm afterwards.
   void arm(Sleep how, Barrier) noexcept;
   void disarm() noexcept;
@@ -155,7 +165,8 @@ class Sleeper {
   std::uint32_t sequence_ = 0;
   WaitMode mode_;
   bool armed_ = false;
-  bool spins_ = false;  // what may_spin() said last
+  bool spins_ = false;    // what may_spin() said last
+  bool unasked_ = false;  // only the bound ended the last wait_for()
   Clock::time_point next_service_;
   SpinPace pace_;
   Counter sleeps_, safety_net_;

@@ -141,11 +141,12 @@ void SocketEndpoint::ring_for_space(const Connection& connection) noexcept {
 
 void SocketEndpoint::post_segment(LinkUpdate update) {
   const std::uint16_t epoch = update.epoch;
-  roster_.post(std::move(update));
   const std::lock_guard links(links_);
-  if (epoch == 0 || (newest_epoch_ != 0 && !is_newer(epoch, newest_epoch_))) return;
-  begin_incarnation(epoch);
-  peer_epoch_.store(epoch, std::memory_order_relaxed);  // relaxed: a figure for the user
+  roster_.post(std::move(update));
+  if (epoch != 0 && (newest_epoch_ == 0 || is_newer(epoch, newest_epoch_))) {
+    begin_incarnation(epoch);
+    peer_epoch_.store(epoch, std::memory_order_relaxed);  // relaxed: a figure for the user
+  }
   // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
   version_.fetch_add(1, std::memory_order_release);
 }
@@ -153,8 +154,8 @@ void SocketEndpoint::post_segment(LinkUpdate update) {
 void SocketEndpoint::post_gone(LinkUpdate update) {
   const auto kind = update.kind;
   const std::uint16_t epoch = update.epoch;
-  roster_.post(std::move(update));
   const std::lock_guard links(links_);
+  roster_.post(std::move(update));
   if (newest_epoch_ == 0 || !is_newer(newest_epoch_, epoch)) {
     peer_epoch_.store(0, std::memory_order_relaxed);  // relaxed: a figure for the user
     if (newest_) {
@@ -209,6 +210,12 @@ void SocketEndpoint::say_goodbye() noexcept {
 
 std::uint16_t SocketEndpoint::peer_epoch() const noexcept {
   return peer_epoch_.load(std::memory_order_relaxed);  // relaxed: a figure for the user
+}
+
+// The lock: whoever hears of a death here finds the version moved, and so looks at the window to its end.
+bool SocketEndpoint::peer_is_dead(std::uint16_t epoch) const noexcept {
+  const std::lock_guard links(links_);
+  return roster_.is_dead(epoch);
 }
 
 std::uint64_t SocketEndpoint::last_committed() const noexcept {

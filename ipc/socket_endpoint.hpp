@@ -54,6 +54,7 @@ class SocketEndpoint final : public Endpoint {
   int segment_fd() const noexcept override { return segment_.fd(); }
   void close() noexcept override;
   std::uint16_t peer_epoch() const noexcept override;
+  bool peer_is_dead(std::uint16_t epoch) const noexcept override;
   std::uint64_t last_committed() const noexcept override;
   std::uint64_t resume_point() const noexcept override { return resume_.acknowledged.count + 1; }
   ChannelStats stats() const noexcept override;
@@ -65,7 +66,6 @@ class SocketEndpoint final : public Endpoint {
 
   // How the link itself ended; only where the peer is not replaced, or on its word.
   enum class Verdict : std::uint8_t { open, closed, died, violated };
-
   enum class Way { send, receive };
   bool is_single() const noexcept { return spec_.peer_life == PeerLife::single; }
 

@@ -1,13 +1,9 @@
 // How a SocketEndpoint waits: for its socket, for its supervisor, and for its own bell. Its sync tags
 // are in the table of socket_endpoint.cpp.
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
-
+#include "ipc/poll_sleep.hpp"
 #include "ipc/socket_endpoint.hpp"
 
 namespace bulkhead::ipc {
@@ -24,11 +20,6 @@ std::uint32_t this_process() noexcept {
   static const int registered = ::pthread_atfork(nullptr, nullptr, count_fork);
   static_cast<void>(registered);
   return process_number.load(std::memory_order_relaxed);  // relaxed: changes at a fork only
-}
-
-timespec to_timespec(std::chrono::nanoseconds span) noexcept {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);
-  return {static_cast<time_t>(seconds.count()), static_cast<long>((span - seconds).count())};
 }
 
 }  // namespace
@@ -61,40 +52,17 @@ void SocketEndpoint::look_around(Way way) noexcept {
   spec_.attention->service();
 }
 
-// Sleeps until the plan's descriptor, the supervisor or our bell has something, or the deadline is
-// over. Never for longer than the attention allows: a thread may have taken from the attention's
-// descriptor what another one sleeps for. True when it was that, and nothing shows even now: what the caller
-// finds then nobody has announced.
+// Sleeps until the plan's descriptor, the supervisor or our bell has something, or the deadline is over. True when it was
+// none of them: what the caller finds then nobody has announced.
 bool SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
-  const int bell = way == Way::send ? send_bell_.get() : receive_bell_.get();
-  Attention* const attention = spec_.attention.get();
-  std::array<pollfd, 3> fds{pollfd{plan.fd, plan.events, 0}, pollfd{bell, POLLIN, 0},
-                            pollfd{attention != nullptr ? attention->fd() : -1, POLLIN, 0}};
-  const std::chrono::nanoseconds net =
-      attention != nullptr ? attention->longest_sleep() : std::chrono::seconds(1);
-  const std::chrono::nanoseconds left = deadline.remaining();
-  const std::chrono::nanoseconds longest = std::min(left, net);
-  // Without a timer the kernel has a third less to do here.
-  const bool endless = longest == std::chrono::nanoseconds::max();
-  const timespec timeout = endless ? timespec{} : to_timespec(longest);
-  if (attention != nullptr) attention->sleeping(true);
-  (way == Way::send ? counters_.send_sleeps : counters_.receive_sleeps).add(1);
-  const int ready = ::ppoll(fds.data(), fds.size(), endless ? nullptr : &timeout, nullptr);
-  if (attention != nullptr) attention->sleeping(false);
-  if (ready <= 0) {
-    // EINTR, or the time is over; the caller knows which by its deadline.
-    if (attention != nullptr && left > net) attention->service();
-    return ready == 0 && left > net && ::poll(fds.data(), fds.size(), 0) == 0;
-  }
-  if (fds[1].revents != 0) {
-    eventfd_t rings = 0;
-    static_cast<void>(::eventfd_read(bell, &rings));
-  }
-  if (fds[2].revents == 0) return false;
-  attention->service();
+  const bool sends = way == Way::send;
+  (sends ? counters_.send_sleeps : counters_.receive_sleeps).add(1);
+  const int bell = sends ? send_bell_.get() : receive_bell_.get();
+  const auto slept = poll_sleep(plan, bell, spec_.attention.get(), deadline);
   // The other direction may sleep for the same news, which is no longer on the descriptor.
-  static_cast<void>(::eventfd_write(way == Way::send ? receive_bell_.get() : send_bell_.get(), 1));
-  return false;
+  const int other_bell = sends ? receive_bell_.get() : send_bell_.get();
+  if (slept.serviced) static_cast<void>(::eventfd_write(other_bell, 1));
+  return slept.unasked;
 }
 
 }  // namespace bulkhead::ipc

@@ -113,7 +113,7 @@ TopicConsumer::Step TopicConsumer::read_head(std::uint64_t at, const Bounds& bou
   return Step::message;
 }
 
-TopicConsumer::Found TopicConsumer::poll(Message& message) {
+TopicConsumer::Found TopicConsumer::peek(Head& head) {
   // Each try that ends without an answer means that the publisher has overwritten what we looked at.
   for (int tries = 0; tries < tries_max; ++tries) {
     Bounds bounds{};
@@ -141,13 +141,32 @@ TopicConsumer::Found TopicConsumer::poll(Message& message) {
       complain("a record is out of sequence");
       return Found::violation;
     }
-    message.words.resize(words_for(record.length));
-    load_topic_payload(ring_, at & (capacity_ - 1), message.words);
-    if (!intact(at)) continue;
-    message.bytes = record.length;
-    message.number = last_number_ = record.number;
-    message.end = position_ = at + topic_record_bytes(record.length);
+    head = {at, record.number, record.length};
     return Found::message;
+  }
+  turn_seen_ = ~std::uint64_t{0};  // what is there was not seen
+  return Found::nothing;
+}
+
+bool TopicConsumer::copy(const Head& head, Message& message) {
+  message.words.resize(words_for(head.length));
+  load_topic_payload(ring_, head.at & (capacity_ - 1), message.words);
+  if (!intact(head.at)) return false;
+  step(head, message);
+  return true;
+}
+
+void TopicConsumer::step(const Head& head, Message& message) noexcept {
+  message.bytes = head.length;
+  message.number = last_number_ = head.number;
+  message.end = position_ = head.at + topic_record_bytes(head.length);
+}
+
+TopicConsumer::Found TopicConsumer::poll(Message& message) {
+  for (int tries = 0; tries < tries_max; ++tries) {
+    Head head;
+    if (const auto found = peek(head); found != Found::message) return found;
+    if (copy(head, message)) return Found::message;
   }
   turn_seen_ = ~std::uint64_t{0};  // what is there was not seen
   return Found::nothing;

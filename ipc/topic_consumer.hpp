@@ -47,6 +47,16 @@ class TopicConsumer {
   // `nothing` also when a writer was too busy for a clear picture: ready() is true then.
   Found poll(Message& message);
 
+  // The same in two steps, for whose bytes come another way: what the next message is, then either a copy of it,
+  // which fails when it was overwritten meanwhile, or none. `message.words` is the caller's to fill then.
+  struct Head {
+    std::uint64_t at = 0, number = 0;
+    std::uint32_t length = 0;
+  };
+  Found peek(Head&);
+  bool copy(const Head&, Message&);
+  void step(const Head&, Message&) noexcept;
+
   // Whether poll() may have something new to say.
   bool ready() const noexcept {
     // relaxed: poll() reads the words behind it with acquire.
@@ -54,6 +64,8 @@ class TopicConsumer {
   }
 
   std::uint64_t position() const noexcept { return position_; }
+  std::uint64_t last_number() const noexcept { return last_number_; }
+  bool conflates() const noexcept { return start_.conflates; }
   const char* complaint() const noexcept { return complaint_; }  // after a violation
 
  private:

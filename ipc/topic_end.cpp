@@ -1,8 +1,12 @@
 #include "ipc/topic_end.hpp"
 
+#include <sys/eventfd.h>
+
 #include <bit>
+#include <cerrno>
 #include <limits>
 
+#include "ipc/resend_window.hpp"
 #include "ipc/topic_reader.hpp"
 #include "ipc/topic_record.hpp"
 #include "ipc/topic_writer.hpp"
@@ -14,12 +18,8 @@ Error unfit(const EndSpec& spec, const std::string& what) {
   return make_error(Errc::invalid_argument, spec.link + ": " + what);
 }
 
-Result<void> check(Transport transport, const EndSpec& spec) {
+Result<void> check(const EndSpec& spec) {
   const auto& options = spec.options;
-  if (transport != Transport::shm) {
-    return make_error(Errc::unsupported, spec.link + ": topics have no transport " +
-                                             std::string(to_string(transport)) + "; use shm");
-  }
   if (!spec.attention) return unfit(spec, "an end needs somebody who may interrupt it");
   if (!std::has_single_bit(options.capacity) || options.capacity < ring_capacity_min ||
       options.capacity > ring_capacity_max) {
@@ -45,7 +45,19 @@ Error no_predecessor(const EndSpec& spec) {
                     spec.link + ": the segment of our predecessor is no topic at rest");
 }
 
-Result<std::shared_ptr<Endpoint>> open_writer(EndSpec spec) {
+using Connections = std::unique_ptr<TopicConnections>;
+
+Result<Connections> make_connections(Transport transport, const EndSpec& spec) {
+  if (transport == Transport::shm) return Connections();
+  base::UniqueFd bell;
+  if (spec.side == Side::to) {
+    bell = base::UniqueFd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (!bell.is_open()) return errno_error(errno, "make an eventfd");
+  }
+  return std::make_unique<TopicConnections>(transport, spec.options, std::move(bell));
+}
+
+Result<std::shared_ptr<Endpoint>> open_writer(EndSpec spec, Connections connections) {
   std::uint64_t number = 0, dropped = 0;
   if (spec.predecessor.is_open()) {
     auto before = Segment::attach_peer(std::move(spec.predecessor));
@@ -61,11 +73,11 @@ Result<std::shared_ptr<Endpoint>> open_writer(EndSpec spec) {
                                   .base_index = number,
                                   .survives_fork = spec.survives_fork});
   if (!segment) return segment.error();
-  return Endpoint::share(
-      std::make_unique<TopicWriter>(std::move(spec), std::move(*segment), dropped));
+  return Endpoint::share(std::make_unique<TopicWriter>(std::move(spec), std::move(*segment),
+                                                       std::move(connections), dropped));
 }
 
-Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec) {
+Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec, Connections connections) {
   TopicResume resume;
   if (spec.predecessor.is_open()) {
     auto before = Segment::attach_peer(std::move(spec.predecessor));
@@ -78,8 +90,8 @@ Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec) {
   auto segment = Segment::create(
       {.name = spec.link, .epoch = spec.epoch, .survives_fork = spec.survives_fork});
   if (!segment) return segment.error();
-  return Endpoint::share(
-      std::make_unique<TopicReader>(std::move(spec), std::move(*segment), resume));
+  return Endpoint::share(std::make_unique<TopicReader>(std::move(spec), std::move(*segment),
+                                                       std::move(connections), resume));
 }
 
 }  // namespace
@@ -88,7 +100,13 @@ Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec) {
 // between was not rung for.
 void TopicEnd::post(LinkUpdate update) {
   const auto kind = update.kind;
-  link_.roster.post(std::move(update));
+  if (kind == LinkUpdate::Kind::sockets && connections_) {
+    connections_->post(std::move(update));
+    link_.roster.nudge();
+  } else {
+    link_.roster.post(std::move(update));
+  }
+  if (connections_) connections_->ring();
   if (kind != LinkUpdate::Kind::peer_segment) return;
   const auto peer = link_.roster.newest();
   if (!peer) return;
@@ -101,12 +119,20 @@ void TopicEnd::close() noexcept {
   // relaxed: one caller wins; nudge() publishes it to our own waiting thread.
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
-  if (!link_.spec.attention->let_go(was_used())) return;
+  if (!link_.spec.attention->let_go(was_used())) return close_connections();
   EndPage& page = link_.segment.page();
   // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
   page.closed.store(1, std::memory_order_release);
   ring(page.message_bell);
   ring(page.space_bell);
+  close_connections();  // whose end wakes who sleeps on one
+}
+
+void TopicEnd::close_connections() noexcept {
+  if (!connections_) return;
+  let_go_of_connection();
+  connections_->close();
+  connections_->ring();
 }
 
 void TopicEnd::leave() noexcept {
@@ -115,11 +141,20 @@ void TopicEnd::leave() noexcept {
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
   static_cast<void>(link_.spec.attention->let_go(false));
+  close_connections();
 }
 
 Result<std::shared_ptr<Endpoint>> open_topic_end(Transport transport, EndSpec spec) {
-  if (const auto fits = check(transport, spec); !fits) return fits.error();
-  return spec.side == Side::from ? open_writer(std::move(spec)) : open_reader(std::move(spec));
+  auto& options = spec.options;
+  // As with channels: beside shm any capacity will do.
+  if (transport != Transport::shm && options.max_message <= ring_capacity_max / 4) {
+    options.capacity = ResendWindow::bytes_for(options.capacity, options.max_message);
+  }
+  if (const auto fits = check(spec); !fits) return fits.error();
+  auto connections = make_connections(transport, spec);
+  if (!connections) return connections.error();
+  return spec.side == Side::from ? open_writer(std::move(spec), std::move(*connections))
+                                 : open_reader(std::move(spec), std::move(*connections));
 }
 
 }  // namespace bulkhead::ipc

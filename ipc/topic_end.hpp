@@ -5,12 +5,15 @@
 
 #include "ipc/endpoint.hpp"
 #include "ipc/shm_link.hpp"
+#include "ipc/topic_connections.hpp"
 
 namespace bulkhead::ipc {
 
 class TopicEnd : public Endpoint {
  public:
-  TopicEnd(EndSpec spec, Segment segment) : link_(std::move(spec), std::move(segment)) {}
+  // `connections`: of a transport other than shm.
+  TopicEnd(EndSpec spec, Segment segment, std::unique_ptr<TopicConnections> connections)
+      : link_(std::move(spec), std::move(segment)), connections_(std::move(connections)) {}
 
   // Nobody has a Channel of a topic's end: who takes links tells the two apart by EndSpec::topic.
   Result<void> send(std::span<const std::byte>, Deadline) final { return no_channel(); }
@@ -35,10 +38,13 @@ class TopicEnd : public Endpoint {
 
  protected:
   virtual bool was_used() const noexcept = 0;
+  virtual void let_go_of_connection() noexcept = 0;
 
   ShmLink link_;
+  const std::unique_ptr<TopicConnections> connections_;  // null on shm
 
  private:
+  void close_connections() noexcept;
   Error no_channel() const {
     return link_.error(Errc::unsupported, "it is a topic; take it with topic()");
   }
@@ -46,9 +52,8 @@ class TopicEnd : public Endpoint {
 
 // Makes this end of a topic, whose policy `spec.topic` is, and takes over from spec.predecessor. A
 // publisher's end (side from) is a TopicWriter, a subscriber's a TopicReader.
-// Errors: invalid_argument (capacity, max_message, history, no attention), unsupported for a transport
-//   other than shm, protocol_violation or version_mismatch for a predecessor that is not a segment of
-//   ours; what the system reports.
+// Errors: invalid_argument (capacity, max_message, history, no attention), protocol_violation or
+//   version_mismatch for a predecessor that is not a segment of ours; what the system reports.
 [[nodiscard]] Result<std::shared_ptr<Endpoint>> open_topic_end(Transport, EndSpec);
 
 }  // namespace bulkhead::ipc

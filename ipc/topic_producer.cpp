@@ -72,6 +72,21 @@ bool TopicProducer::acknowledge(std::uint64_t position) noexcept {
   return true;
 }
 
+std::optional<TopicProducer::Kept> TopicProducer::kept_from(std::uint64_t position) const noexcept {
+  std::uint64_t at = std::max(position, reclaimed_.position);
+  while (at < position_) {
+    const std::uint64_t offset = at & mask_;
+    const TopicRecord record = load_topic_record(ring_, offset);
+    const bool pad = record.kind == TopicRecordKind::pad;
+    const std::uint64_t end = at + (pad ? record.length : topic_record_bytes(record.length));
+    if (!pad && end > acknowledged_) {
+      return Kept{at, end, record.number, {ring_ + offset + topic_header_bytes, record.length}};
+    }
+    at = end;
+  }
+  return std::nullopt;
+}
+
 // The first beginning of a record from `wanted` on, as far as limit() allows. A subscriber whose cursor
 // is no beginning of a record stops it early. The records are our own and nobody else can write them.
 TopicProducer::Mark TopicProducer::walk(std::uint64_t at_least,

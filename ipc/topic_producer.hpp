@@ -25,6 +25,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "ipc/end_page.hpp"
@@ -51,7 +52,17 @@ class TopicProducer {
   // changes, when that is behind what it said before or ahead of what was committed.
   bool acknowledge(std::uint64_t position) noexcept;
 
+  // The first record from `position` on that is left and not acknowledged. Its bytes stay until the next push().
+  struct Kept {
+    std::uint64_t begin, end, number;
+    std::span<const std::byte> bytes;
+  };
+  std::optional<Kept> kept_from(std::uint64_t position) const noexcept;
+
   std::uint64_t position() const noexcept { return position_; }
+  std::uint64_t newest() const noexcept {                 // where the last message begins
+    return page_.newest.load(std::memory_order_relaxed);  // relaxed: our own last store
+  }
   std::uint64_t acknowledged() const noexcept { return acknowledged_; }
   std::uint64_t number() const noexcept { return number_; }
   std::uint64_t dropped() const noexcept { return dropped_; }

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "ipc/socket_spin.hpp"
+
 namespace bulkhead::ipc {
 
-TopicReader::TopicReader(EndSpec spec, Segment segment, const TopicResume& resume)
-    : TopicEnd(std::move(spec), std::move(segment)),
+TopicReader::TopicReader(EndSpec spec, Segment segment,
+                         std::unique_ptr<TopicConnections> connections, const TopicResume& resume)
+    : TopicEnd(std::move(spec), std::move(segment), std::move(connections)),
       single_(link_.spec.peer_life == PeerLife::single),
       resume_(resume),
       accounted_(resume.acknowledged.count),
@@ -22,6 +25,7 @@ TopicReader::TopicReader(EndSpec spec, Segment segment, const TopicResume& resum
   store_redelivered(page, resume.redelivered);
   store_dropped(page, resume.dropped);
   store_acknowledged(page, resume.acknowledged);
+  if (connections_) inlet_.emplace(*connections_, link_.spec.epoch);
 }
 
 void TopicReader::look_around() {
@@ -35,15 +39,21 @@ void TopicReader::refresh() {
   seen_ = view_.version;
   peer_.adopt(view_, link_.segment);
   if (peer_.segment != before) ringer_.forget();
+  if (inlet_ && source_) inlet_->turn_to(source_->epoch);
 }
 
 Result<TopicDelivery> TopicReader::take(Deadline deadline) {
+  SocketSpin spin(link_.spec.options.wait, pace_);
   auto end = deadline.stopped() ? Sleeper::End::stopped : Sleeper::End::look;
   for (;;) {
     if (end == Sleeper::End::stopped) return link_.error(Errc::stopped);
     look_around();
     TopicDelivery delivery;
-    if (take_next(delivery)) return delivery;
+    if (take_next(delivery)) {
+      spin.ended();
+      sleeper_.found();
+      return delivery;
+    }
     if (const auto ended = ending()) {
       // What the publisher committed before it closed may have come since we looked.
       if (complaint_ == nullptr && take_next(delivery)) return delivery;
@@ -52,8 +62,16 @@ Result<TopicDelivery> TopicReader::take(Deadline deadline) {
     }
     if (end == Sleeper::End::timed_out) return link_.error(Errc::timed_out, "no message");
     if (deadline.is_now()) return make_error(Errc::would_block, {});
-    end = sleeper_.wait(deadline, signs(), seen_, [this] { return is_ready(); });
+    if (inlet_ && inlet_->is_awaited() && spin.goes_on()) continue;
+    end = wait(deadline);
   }
+}
+
+Sleeper::End TopicReader::wait(Deadline deadline) {
+  if (inlet_ && inlet_->is_awaited()) {
+    return sleeper_.wait_for(inlet_->plan(), connections_->bell(), deadline);
+  }
+  return sleeper_.wait(deadline, signs(), seen_, [this] { return is_ready(); });
 }
 
 bool TopicReader::take_next(TopicDelivery& delivery) {
@@ -61,11 +79,13 @@ bool TopicReader::take_next(TopicDelivery& delivery) {
   if (link_.closed.load(std::memory_order_relaxed)) return false;
   while (source_ || next_source()) {
     if (complaint_ == nullptr) {
-      switch (source_->lane.poll(spare_)) {
+      switch (look_into_source()) {
         case TopicConsumer::Found::message:
           delivery = hand_out(std::exchange(spare_, {}));
           return true;
-        case TopicConsumer::Found::violation: violate(source_->lane.complaint()); break;
+        case TopicConsumer::Found::violation:
+          violate(inlet_ ? inlet_->complaint() : source_->lane.complaint());
+          break;
         case TopicConsumer::Found::nothing: break;
       }
     }
@@ -73,6 +93,12 @@ bool TopicReader::take_next(TopicDelivery& delivery) {
     if (!source_is_drained() || !next_source()) return false;
   }
   return false;
+}
+
+TopicConsumer::Found TopicReader::look_into_source() {
+  if (!inlet_) return source_->lane.poll(spare_);
+  const bool finished = source_is_drained() || view_.closed || (single_ && peer_.has_closed());
+  return inlet_->poll(source_->lane, source_->segment->page(), finished, spare_);
 }
 
 // What our predecessor acknowledged comes only as history, and tells no gap: that was told to it.
@@ -159,6 +185,7 @@ bool TopicReader::next_source() {
                                           .conflates = policy.overflow == Overflow::conflate})});
     complaint_ = nullptr;
     link_.roster.forget_before(facts.epoch);
+    if (inlet_) inlet_->turn_to(facts.epoch);
     return true;
   }
   return false;
@@ -177,6 +204,10 @@ std::optional<Errc> TopicReader::ending() const noexcept {
   if (view_.closed || (single_ && peer_.has_closed())) return Errc::closed;
   if (single_ && view_.newest_dead) return Errc::peer_died;
   return std::nullopt;
+}
+
+void TopicReader::let_go_of_connection() noexcept {
+  if (inlet_) inlet_->let_go();
 }
 
 bool TopicReader::is_ready() const noexcept {
@@ -198,6 +229,7 @@ ChannelStats TopicReader::stats() const noexcept {
   stats.wakes = ringer_.wakes();
   stats.safety_net = sleeper_.safety_net();
   stats.violations = violations_.get() + link_.roster.violations();
+  if (connections_) stats.violations += connections_->violations();
   return stats;
 }
 

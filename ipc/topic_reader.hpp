@@ -9,6 +9,7 @@
 
 #include "ipc/topic_consumer.hpp"
 #include "ipc/topic_end.hpp"
+#include "ipc/topic_inlet.hpp"
 
 namespace bulkhead::ipc {
 
@@ -21,7 +22,7 @@ struct TopicResume {
 
 class TopicReader final : public TopicEnd {
  public:
-  TopicReader(EndSpec, Segment, const TopicResume&);
+  TopicReader(EndSpec, Segment, std::unique_ptr<TopicConnections>, const TopicResume&);
 
   Result<TopicDelivery> take(Deadline);
   // Covers it and all before it, and takes its memory back.
@@ -43,8 +44,11 @@ class TopicReader final : public TopicEnd {
   };
 
   bool was_used() const noexcept override { return received_.get() + sleeper_.sleeps() != 0; }
+  void let_go_of_connection() noexcept override;
   void look_around();
   void refresh();
+  TopicConsumer::Found look_into_source();
+  Sleeper::End wait(Deadline);
   bool take_next(TopicDelivery&);
   TopicDelivery hand_out(TopicConsumer::Message&&) noexcept;
   bool next_source();
@@ -61,6 +65,7 @@ class TopicReader final : public TopicEnd {
   LivePeer peer_;
   std::uint32_t seen_ = 0;  // version of the roster
   std::optional<Source> source_;
+  std::optional<TopicInlet> inlet_;  // on a transport other than shm; stands beside source_
   TopicConsumer::Message spare_;     // memory for the next message
   std::uint64_t accounted_;          // up to this number everything was handed out or told
   std::uint64_t dropped_total_;      // told, predecessors included
@@ -69,6 +74,7 @@ class TopicReader final : public TopicEnd {
   bool complained_ = false;          // take() has returned it
   bool within_taken_;                // what our predecessor had taken is not over yet
   Sleeper sleeper_;
+  SpinPace pace_;  // on a connection
   Ringer ringer_;
   Counter received_, redelivered_, told_, bytes_, violations_;
 };

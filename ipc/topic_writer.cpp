@@ -13,15 +13,20 @@ TopicProducer::Overtake overtaking(Overflow overflow) noexcept {
 
 }  // namespace
 
-TopicWriter::TopicWriter(EndSpec spec, Segment segment, std::uint64_t dropped)
-    : TopicEnd(std::move(spec), std::move(segment)),
+TopicWriter::TopicWriter(EndSpec spec, Segment segment,
+                         std::unique_ptr<TopicConnections> connections, std::uint64_t dropped)
+    : TopicEnd(std::move(spec), std::move(segment), std::move(connections)),
       single_(link_.spec.peer_life == PeerLife::single),
       overflow_(link_.spec.topic->overflow),
       producer_(link_.segment.ring(), link_.segment.page(), overtaking(overflow_),
                 link_.segment.facts().base_index, dropped),
       sleeper_(link_.segment.page().wants_space, link_.segment.page().cpu, link_.roster.version(),
                *link_.spec.attention, link_.spec.options.wait),
-      ringer_(link_.segment.page().message_bell) {}
+      ringer_(link_.segment.page().message_bell) {
+  if (!connections_) return;
+  outlet_.emplace(*connections_, link_.segment.page(), link_.spec.epoch,
+                  overflow_ == Overflow::conflate);
+}
 
 void TopicWriter::look_around() {
   if (sleeper_.attention_moved()) sleeper_.service();
@@ -38,6 +43,10 @@ void TopicWriter::refresh() {
     violated_ = false;
     acked_turn_ = 0;
     ringer_.forget();
+  }
+  if (outlet_) {
+    const bool lives = peer_.segment && !view.newest_dead;
+    outlet_->turn_to(lives ? peer_.segment->facts().epoch : 0, producer_);
   }
   reason_ = "";
   // relaxed: nudge() published it together with the version that we have just read.
@@ -90,6 +99,7 @@ Result<void> TopicWriter::await_room(std::size_t bytes, Deadline deadline) {
   for (;;) {
     if (end == Sleeper::End::stopped) return link_.error(Errc::stopped);
     look_around();
+    give();
     if (!is_gone() && !producer_.has_room(bytes)) read_cursor();
     if (is_gone() || producer_.has_room(bytes)) return {};
     if (end == Sleeper::End::timed_out) {
@@ -109,15 +119,29 @@ void TopicWriter::publish(std::span<const std::byte> bytes, std::uint64_t number
   if (!pushed) {
     producer_.skip_to(number);
     dropped_.add(1);
-    return;
+    return give();
   }
   BULKHEAD_ASSERT(producer_.number() == number);
   sent_.add(1);
   bytes_.add(bytes.size());
+  give();
   if (!peer_.segment) return;
   waker_barrier(peer_.barrier);
   const auto& arming = peer_.segment->page().armed;
   if (ringer_.is_asleep(arming)) ringer_.ring_if_asleep(arming, nullptr);
+}
+
+// What the kernel takes. A subscriber that sleeps on its connection is woken by that; whoever finds nothing there
+// reads the lane, and sleeps on a futex.
+void TopicWriter::give() noexcept {
+  if (!outlet_) return;
+  if (outlet_->is_behind() && !is_gone())
+    read_cursor();  // what it took from the lane needs no frame
+  outlet_->give(producer_);
+}
+
+void TopicWriter::let_go_of_connection() noexcept {
+  if (outlet_) outlet_->let_go();
 }
 
 PeerSigns TopicWriter::signs() const noexcept {
@@ -133,6 +157,7 @@ ChannelStats TopicWriter::stats() const noexcept {
   stats.wakes = ringer_.wakes();
   stats.safety_net = sleeper_.safety_net();
   stats.violations = violations_.get() + link_.roster.violations();
+  if (connections_) stats.violations += connections_->violations();
   return stats;
 }
 

@@ -5,16 +5,19 @@
 #include <bulkhead/topic.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 
 #include "ipc/topic_end.hpp"
+#include "ipc/topic_outlet.hpp"
 #include "ipc/topic_producer.hpp"
 
 namespace bulkhead::ipc {
 
 class TopicWriter final : public TopicEnd {
  public:
-  TopicWriter(EndSpec, Segment, std::uint64_t dropped);
+  TopicWriter(EndSpec, Segment, std::unique_ptr<TopicConnections>, std::uint64_t dropped);
 
   // Takes what is new about the subscriber. Afterwards: whether it will never take a message again, and
   // with which error.
@@ -39,6 +42,8 @@ class TopicWriter final : public TopicEnd {
 
  private:
   bool was_used() const noexcept override { return sent_.get() + dropped_.get() != 0; }
+  void let_go_of_connection() noexcept override;
+  void give() noexcept;
   void refresh();
   void read_cursor() noexcept;
   bool cursor_moved() const noexcept;
@@ -47,6 +52,7 @@ class TopicWriter final : public TopicEnd {
   const bool single_;
   const Overflow overflow_;
   TopicProducer producer_;
+  std::optional<TopicOutlet> outlet_;  // on a transport other than shm
   LivePeer peer_;
   std::uint32_t seen_ = 0;  // version of the roster
   Errc trouble_{};

@@ -54,7 +54,6 @@ inline constexpr std::uint64_t history_max = 1'000'000;  // messages
 
 // config_topics.cpp: what a topic has and a channel has not. `from` is known by then.
 void read_topic_ends(Draft&, const ObjectAt& section, LinkConfig&);
-void check_topic_transport(const ObjectAt& section, const LinkConfig&);
 
 // config_checks.cpp: what only shows when all of it is known.
 void check_dependencies(Draft&);

@@ -45,11 +45,6 @@ void read_ends(Draft& draft, const ObjectAt& section, LinkConfig& link) {
 }
 
 void check_queue(const ObjectAt& section, const Draft& draft, const LinkConfig& link) {
-  if (link.transport != Transport::shm) {
-    section.find("transport")
-        ->wrong("a queue over " + std::string(to_string(link.transport)) +
-                " is not available in this version (expected \"shm\")");
-  }
   const WorkerConfig* const from = link.from.empty() ? nullptr : draft.find_worker(link.from);
   if (from == nullptr || from->instances == 1) return;
   section.find("from")->wrong(
@@ -151,7 +146,6 @@ void read_link(Draft& draft, const At& at, LinkConfig& link) {
   }
   read_options(section, link);
   read_max_attempts(section, link);
-  if (link.type == LinkType::topic) check_topic_transport(section, link);
   if (link.type == LinkType::queue) check_queue(section, draft, link);
 }
 

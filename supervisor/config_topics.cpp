@@ -70,12 +70,4 @@ void read_topic_ends(Draft& draft, const ObjectAt& section, LinkConfig& link) {
   for (const At& at : subscribers) read_subscriber(draft, at, policy, link);
 }
 
-void check_topic_transport(const ObjectAt& section, const LinkConfig& link) {
-  const auto at = section.find("transport");
-  if (!at || link.transport == Transport::shm) return;
-  at->wrong("topics have no transport " +
-            in_quotes(config_keys::word(config_keys::transport, link.transport)) +
-            " in this version (expected \"shm\"; a channel for each receiver has all four)");
-}
-
 }  // namespace bulkhead::supervisor

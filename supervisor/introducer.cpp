@@ -250,9 +250,10 @@ Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::U
 // A connection belongs to one pair of incarnations. It is remembered in the keeper only after both
 // ends are on their way: a brain killed in between leads to a second connection, never to none.
 void Introducer::connect(Pair& pair) {
-  if (!pair.from.offered || !pair.to.offered || pair.topic) return;  // a topic's ends need none
+  if (!pair.from.offered || !pair.to.offered) return;
   if (pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch) return;
   const Transport transport = config_.links[pair.link].transport;
+  if (pair.topic && transport == Transport::shm) return;  // its ends sleep on futexes alone
   auto ends = ipc::make_sockets(transport);
   if (!ends) return;  // out of descriptors: collect() tries again
   const auto names = connection_names(transport);

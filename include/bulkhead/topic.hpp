@@ -35,8 +35,8 @@ struct TopicPolicy {
 
 struct TopicOptions {
   std::size_t capacity = std::size_t{1}
-                         << 20;  // bytes per subscriber; a power of two, 4 KiB at least
-  std::size_t max_message = std::size_t{64} << 10;  // bytes, at most (capacity - 64) / 2
+                         << 20;  // bytes per subscriber; shm: a power of two, 4 KiB at least
+  std::size_t max_message = std::size_t{64} << 10;  // bytes; on shm at most (capacity - 64) / 2
   WaitMode wait = WaitMode::adaptive;
   TopicPolicy policy{};
 };
@@ -153,7 +153,7 @@ struct ConnectedTopic {
 
 // All ends of a fresh topic without a supervisor, one subscriber for each of the options, for use in one
 // process or across forks (each process then drops the ends that it does not use). Subscribers may differ
-// in everything but max_message. Errors: unsupported for a transport other than shm.
+// in everything but max_message.
 [[nodiscard]] Result<ConnectedTopic> connected_topic(Transport,
                                                      std::span<const TopicOptions> subscribers);
 [[nodiscard]] Result<ConnectedTopic> connected_topic(Transport, const TopicOptions&,

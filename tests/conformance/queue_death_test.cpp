@@ -10,7 +10,7 @@ namespace {
 
 class QueueDeath : public QueueStage {};
 
-TEST_F(QueueDeath, blames_the_task_that_was_begun_and_no_other) {
+TEST_P(QueueDeath, blames_the_task_that_was_begun_and_no_other) {
   start_all(1);
   for (const char* text : {"a", "b", "c"}) push(text);
   EXPECT_EQ(die_over_task(0), (std::pair<TaskId, std::uint32_t>{1, 1}));
@@ -24,7 +24,7 @@ TEST_F(QueueDeath, blames_the_task_that_was_begun_and_no_other) {
   }
 }
 
-TEST_F(QueueDeath, of_an_idle_worker_blames_nobody) {
+TEST_P(QueueDeath, of_an_idle_worker_blames_nobody) {
   start_all(1);
   push("a");
   turn();
@@ -35,7 +35,7 @@ TEST_F(QueueDeath, of_an_idle_worker_blames_nobody) {
   EXPECT_EQ(lease(0).attempt(), 1U);
 }
 
-TEST_F(QueueDeath, gives_the_tasks_of_one_that_stays_dead_to_the_others) {
+TEST_P(QueueDeath, gives_the_tasks_of_one_that_stays_dead_to_the_others) {
   start_all(2);
   for (int i = 0; i < 8; ++i) push("x");
   die_over_task(0);
@@ -48,7 +48,7 @@ TEST_F(QueueDeath, gives_the_tasks_of_one_that_stays_dead_to_the_others) {
   EXPECT_EQ(dispatcher->stats().outstanding, 0U);
 }
 
-TEST_F(QueueDeath, takes_nothing_back_from_a_worker_that_is_only_silent) {
+TEST_P(QueueDeath, takes_nothing_back_from_a_worker_that_is_only_silent) {
   start_all(2);
   for (int i = 0; i < 8; ++i) push("x");
   const auto silent = lease(0);
@@ -61,7 +61,7 @@ TEST_F(QueueDeath, takes_nothing_back_from_a_worker_that_is_only_silent) {
   EXPECT_EQ(dispatcher->stats().outstanding, 4U);
 }
 
-TEST_F(QueueDeath, gives_up_a_task_that_nobody_survives_while_all_others_are_done) {
+TEST_P(QueueDeath, gives_up_a_task_that_nobody_survives_while_all_others_are_done) {
   start_all(2);
   push("poison");
   for (int i = 0; i < 20; ++i) push("other");
@@ -89,7 +89,7 @@ TEST_F(QueueDeath, gives_up_a_task_that_nobody_survives_while_all_others_are_don
   EXPECT_EQ(dispatcher->stats().outstanding, 0U);
 }
 
-TEST_F(QueueDeath, keeps_a_result_that_was_committed_before_it) {
+TEST_P(QueueDeath, keeps_a_result_that_was_committed_before_it) {
   start_all(1);
   push("a");
   push("b");
@@ -103,7 +103,7 @@ TEST_F(QueueDeath, keeps_a_result_that_was_committed_before_it) {
   EXPECT_EQ(task.attempt(), 2U);
 }
 
-TEST_F(QueueDeath, of_the_dispatcher_loses_no_task_and_does_none_twice) {
+TEST_P(QueueDeath, of_the_dispatcher_loses_no_task_and_does_none_twice) {
   start_all(1);
   for (int i = 0; i < 10; ++i) push(std::to_string(i));
   complete(0, "before");
@@ -126,7 +126,7 @@ TEST_F(QueueDeath, of_the_dispatcher_loses_no_task_and_does_none_twice) {
   EXPECT_EQ(push("next"), 11U);
 }
 
-TEST_F(QueueDeath, of_the_dispatcher_gives_unacknowledged_completions_again_and_others_not) {
+TEST_P(QueueDeath, of_the_dispatcher_gives_unacknowledged_completions_again_and_others_not) {
   start_all(1);
   push("a");
   push("b");
@@ -150,7 +150,7 @@ TEST_F(QueueDeath, of_the_dispatcher_gives_unacknowledged_completions_again_and_
 }
 
 // A result may wait behind one that the program still holds: it must not be acknowledged before.
-TEST_F(QueueDeath, of_the_dispatcher_keeps_the_order_in_which_results_are_acknowledged) {
+TEST_P(QueueDeath, of_the_dispatcher_keeps_the_order_in_which_results_are_acknowledged) {
   start_all(1);
   for (int i = 0; i < 3; ++i) push("x");
   for (const char* result : {"1", "2", "3"}) complete(0, result);
@@ -163,7 +163,7 @@ TEST_F(QueueDeath, of_the_dispatcher_keeps_the_order_in_which_results_are_acknow
   EXPECT_EQ(next(), "nothing");
 }
 
-TEST_F(QueueDeath, of_both_loses_nothing) {
+TEST_P(QueueDeath, of_both_loses_nothing) {
   start_all(1);
   for (int i = 0; i < 5; ++i) push("x");
   complete(0, "r");
@@ -184,7 +184,7 @@ TEST_F(QueueDeath, of_both_loses_nothing) {
   EXPECT_EQ(over, (std::set<std::string>{"1=r", "2=r", "3=r", "4=r", "5=r"}));
 }
 
-TEST_F(QueueDeath, of_both_again_and_again_loses_nothing) {
+TEST_P(QueueDeath, of_both_again_and_again_loses_nothing) {
   start_all(2, 1000);
   for (int i = 0; i < 40; ++i) push("x");
   std::set<std::string> over;
@@ -205,7 +205,7 @@ TEST_F(QueueDeath, of_both_again_and_again_loses_nothing) {
   EXPECT_EQ(over.size(), 40U);
 }
 
-TEST_F(QueueDeath, between_journal_and_channel_deals_the_task_anew) {
+TEST_P(QueueDeath, between_journal_and_channel_deals_the_task_anew) {
   start_all(1);
   push("x");  // dealt
   kill_dispatcher();
@@ -226,7 +226,7 @@ TEST_F(QueueDeath, between_journal_and_channel_deals_the_task_anew) {
   EXPECT_EQ(next(), "2=2");
 }
 
-TEST_F(QueueDeath, of_a_worker_that_wrote_over_its_answer_does_the_task_once_more) {
+TEST_P(QueueDeath, of_a_worker_that_wrote_over_its_answer_does_the_task_once_more) {
   start_all(1);
   push("x");
   complete(0, "lost");
@@ -239,7 +239,7 @@ TEST_F(QueueDeath, of_a_worker_that_wrote_over_its_answer_does_the_task_once_mor
   ChannelOptions options;
   options.capacity = capacity;
   options.max_message = message_max + ipc::queue_frame_bytes;
-  brains[0] = std::make_unique<TestBrain>(Transport::shm, options);
+  brains[0] = std::make_unique<TestBrain>(GetParam(), options);
   for (int lives = 0; lives < 2; ++lives) {
     start_worker(0);
     if (lives == 0) kill_worker(0);
@@ -254,7 +254,7 @@ TEST_F(QueueDeath, of_a_worker_that_wrote_over_its_answer_does_the_task_once_mor
   EXPECT_EQ(next(), "1=found");
 }
 
-TEST_F(QueueDeath, of_the_dispatcher_tells_of_given_up_tasks_until_that_is_noted) {
+TEST_P(QueueDeath, of_the_dispatcher_tells_of_given_up_tasks_until_that_is_noted) {
   desk->notes = false;
   start_all(1, 1);
   push("poison");
@@ -275,6 +275,8 @@ TEST_F(QueueDeath, of_the_dispatcher_tells_of_given_up_tasks_until_that_is_noted
   restart_dispatcher();
   EXPECT_EQ(desk->reports.size(), 2U);
 }
+
+BULKHEAD_OVER_ALL_TRANSPORTS(QueueDeath);
 
 }  // namespace
 }  // namespace bulkhead::test

@@ -32,7 +32,7 @@ class NotingDesk final : public ipc::QuarantineDesk {
   bool notes = true;
 };
 
-class QueueStage : public testing::Test {
+class QueueStage : public testing::TestWithParam<Transport> {
  protected:
   static constexpr std::size_t capacity = std::size_t{64} << 10;
   static constexpr std::size_t message_max = 8'000;
@@ -51,7 +51,7 @@ class QueueStage : public testing::Test {
     options.capacity = capacity;
     options.max_message = message_max + ipc::queue_frame_bytes;
     for (std::size_t i = 0; i < worker_count; ++i) {
-      brains.push_back(std::make_unique<TestBrain>(Transport::shm, options));
+      brains.push_back(std::make_unique<TestBrain>(GetParam(), options));
     }
     workers.resize(worker_count);
   }

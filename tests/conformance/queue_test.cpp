@@ -9,7 +9,7 @@ namespace {
 
 using Q = QueueStage;
 
-TEST_F(Q, brings_each_task_to_a_worker_and_its_result_back) {
+TEST_P(Q, brings_each_task_to_a_worker_and_its_result_back) {
   start_all(1);
   EXPECT_EQ(push("two"), 1U);
   EXPECT_EQ(push(""), 2U);
@@ -36,7 +36,7 @@ TEST_F(Q, brings_each_task_to_a_worker_and_its_result_back) {
   EXPECT_EQ(dispatcher->stats().pushed, 2U);
 }
 
-TEST_F(Q, deals_a_few_tasks_to_each_worker_and_keeps_the_rest) {
+TEST_P(Q, deals_a_few_tasks_to_each_worker_and_keeps_the_rest) {
   start_all(2);
   for (int i = 0; i < 20; ++i) push(std::to_string(i));
   EXPECT_EQ(dispatcher->stats().waiting, 20 - 2 * ipc::queue_credit);
@@ -51,7 +51,7 @@ TEST_F(Q, deals_a_few_tasks_to_each_worker_and_keeps_the_rest) {
   EXPECT_EQ(dispatcher->stats().waiting, 0U);
 }
 
-TEST_F(Q, deals_nothing_to_a_worker_that_has_not_asked) {
+TEST_P(Q, deals_nothing_to_a_worker_that_has_not_asked) {
   make(2);
   start_dispatcher();
   start_worker(0);
@@ -61,7 +61,7 @@ TEST_F(Q, deals_nothing_to_a_worker_that_has_not_asked) {
   for (int i = 0; i < 4; ++i) complete(1, "y");
 }
 
-TEST_F(Q, keeps_tasks_until_there_is_a_worker) {
+TEST_P(Q, keeps_tasks_until_there_is_a_worker) {
   make(1);
   start_dispatcher();
   push("early");
@@ -70,7 +70,7 @@ TEST_F(Q, keeps_tasks_until_there_is_a_worker) {
   EXPECT_EQ(text_of(lease(0).bytes()), "early");
 }
 
-TEST_F(Q, ends_waiting_at_the_deadline_and_when_stopped) {
+TEST_P(Q, ends_waiting_at_the_deadline_and_when_stopped) {
   start_all(1);
   EXPECT_TRUE(workers[0]->lease(briefly()).error().is(Errc::timed_out));
   EXPECT_TRUE(workers[0]->lease(Deadline::now()).error().is(Errc::would_block));
@@ -84,7 +84,7 @@ TEST_F(Q, ends_waiting_at_the_deadline_and_when_stopped) {
   EXPECT_TRUE(dispatcher->push({}, stopped).error().is(Errc::stopped));
 }
 
-TEST_F(Q, slows_down_who_pushes_until_completions_are_taken) {
+TEST_P(Q, slows_down_who_pushes_until_completions_are_taken) {
   start_all(1);
   const std::string large(message_max, 'x');
   std::size_t pushed = 0;
@@ -99,7 +99,7 @@ TEST_F(Q, slows_down_who_pushes_until_completions_are_taken) {
   EXPECT_TRUE(dispatcher->push(as_bytes(large), soon()));
 }
 
-TEST_F(Q, does_tasks_of_every_size_up_to_the_largest) {
+TEST_P(Q, does_tasks_of_every_size_up_to_the_largest) {
   start_all(1);
   EXPECT_EQ(dispatcher->message_max(), message_max);
   EXPECT_EQ(workers[0]->message_max(), message_max);
@@ -119,7 +119,7 @@ TEST_F(Q, does_tasks_of_every_size_up_to_the_largest) {
   EXPECT_TRUE(work.complete(as_bytes("small"), soon())) << "the lease went on";
 }
 
-TEST_F(Q, leases_one_task_at_a_time) {
+TEST_P(Q, leases_one_task_at_a_time) {
   start_all(1);
   push("a");
   push("b");
@@ -129,7 +129,7 @@ TEST_F(Q, leases_one_task_at_a_time) {
   EXPECT_EQ(lease(0).task(), 2U);
 }
 
-TEST_F(Q, answers_at_the_wrong_end_with_the_right_one) {
+TEST_P(Q, answers_at_the_wrong_end_with_the_right_one) {
   start_all(1);
   const auto wrong = dispatcher->lease(Deadline::now());
   ASSERT_FALSE(wrong);
@@ -139,7 +139,7 @@ TEST_F(Q, answers_at_the_wrong_end_with_the_right_one) {
   EXPECT_TRUE(workers[0]->next_completion(Deadline::now()).error().is(Errc::invalid_argument));
 }
 
-TEST_F(Q, gives_a_released_task_again_without_blame) {
+TEST_P(Q, gives_a_released_task_again_without_blame) {
   start_all(1);
   push("a");
   { const auto left_undone = lease(0); }
@@ -151,7 +151,7 @@ TEST_F(Q, gives_a_released_task_again_without_blame) {
   EXPECT_EQ(lease(0).attempt(), 1U);
 }
 
-TEST_F(Q, blames_a_task_that_throws_and_gives_it_up_at_the_last_time) {
+TEST_P(Q, blames_a_task_that_throws_and_gives_it_up_at_the_last_time) {
   start_all(1, 2);
   push("bad");
   push("good");
@@ -176,7 +176,7 @@ TEST_F(Q, blames_a_task_that_throws_and_gives_it_up_at_the_last_time) {
   EXPECT_EQ(desk->reports[0].pair, "jobs/a.0/b.0");
 }
 
-TEST_F(Q, gives_a_completion_again_that_was_let_go_by_an_exception) {
+TEST_P(Q, gives_a_completion_again_that_was_let_go_by_an_exception) {
   start_all(1);
   push("a");
   complete(0, "r");
@@ -192,7 +192,7 @@ TEST_F(Q, gives_a_completion_again_that_was_let_go_by_an_exception) {
   EXPECT_EQ(text_of(over->bytes()), "r");
 }
 
-TEST_F(Q, gives_completions_in_any_number_and_takes_them_back_in_any_order) {
+TEST_P(Q, gives_completions_in_any_number_and_takes_them_back_in_any_order) {
   start_all(1);
   std::vector<Completion> held;
   for (int i = 0; i < 4; ++i) push("x");
@@ -244,23 +244,23 @@ class HostileWorker : public QueueStage {
   std::optional<Channel> hostile;
 };
 
-TEST_F(HostileWorker, that_sends_garbage) {
+TEST_P(HostileWorker, that_sends_garbage) {
   ASSERT_TRUE(hostile->send(as_bytes("short"), soon()));
   ASSERT_TRUE(hostile->send(as_bytes(std::string(64, '\xff')), soon()));
   expect_that_others_go_on();
 }
 
-TEST_F(HostileWorker, that_plays_the_dispatcher) {
+TEST_P(HostileWorker, that_plays_the_dispatcher) {
   say({.kind = ipc::QueueFrame::Kind::task, .epoch = 1, .task = 1});
   expect_that_others_go_on();
 }
 
-TEST_F(HostileWorker, that_ends_what_it_never_began) {
+TEST_P(HostileWorker, that_ends_what_it_never_began) {
   say({.kind = ipc::QueueFrame::Kind::completed, .epoch = 1, .task = 1, .deal = 2});
   expect_that_others_go_on();
 }
 
-TEST_F(HostileWorker, that_ends_what_is_not_its_own) {
+TEST_P(HostileWorker, that_ends_what_is_not_its_own) {
   for (TaskId task = 0; task < 10; ++task) {
     say({.kind = ipc::QueueFrame::Kind::started, .epoch = 1, .task = task, .deal = 77});
     say({.kind = ipc::QueueFrame::Kind::completed, .epoch = 1, .task = task, .deal = 77});
@@ -269,7 +269,7 @@ TEST_F(HostileWorker, that_ends_what_is_not_its_own) {
   expect_that_others_go_on();
 }
 
-TEST_F(HostileWorker, that_ends_a_task_twice) {
+TEST_P(HostileWorker, that_ends_a_task_twice) {
   for (int i = 0; i < 2; ++i) {
     say({.kind = ipc::QueueFrame::Kind::started, .epoch = 1, .task = 1, .deal = 2});
     say({.kind = ipc::QueueFrame::Kind::completed, .epoch = 1, .task = 1, .deal = 2});
@@ -281,7 +281,7 @@ TEST_F(HostileWorker, that_ends_a_task_twice) {
 }
 
 // Its memory is no segment: nothing can be received from it, now or later.
-TEST_F(HostileWorker, that_offers_garbage_for_memory) {
+TEST_P(HostileWorker, that_offers_garbage_for_memory) {
   auto garbage = base::make_memfd("garbage", true).value();
   ipc::LinkUpdate offer{ipc::LinkUpdate::Kind::peer_segment, 2, {}};
   offer.fds.push_back(std::move(garbage));
@@ -290,7 +290,7 @@ TEST_F(HostileWorker, that_offers_garbage_for_memory) {
   EXPECT_TRUE(dispatcher->next_completion(briefly()).error().is(Errc::timed_out));
 }
 
-TEST_F(HostileWorker, that_begins_two_tasks) {
+TEST_P(HostileWorker, that_begins_two_tasks) {
   push("b");
   push("c");  // two of the three are its own
   turn();
@@ -303,7 +303,7 @@ TEST_F(HostileWorker, that_begins_two_tasks) {
   EXPECT_EQ(dispatcher->stats().violations, 1U);
 }
 
-TEST_F(Q, tells_a_worker_of_a_message_that_is_no_task_and_goes_on) {
+TEST_P(Q, tells_a_worker_of_a_message_that_is_no_task_and_goes_on) {
   make(1);
   start_worker(0);
   Channel hostile = brains[0]->start(ipc::Side::from);
@@ -312,6 +312,9 @@ TEST_F(Q, tells_a_worker_of_a_message_that_is_no_task_and_goes_on) {
   EXPECT_TRUE(workers[0]->lease(Deadline::now()).error().is(Errc::would_block));
   EXPECT_EQ(workers[0]->stats().violations, 1U);
 }
+
+BULKHEAD_OVER_ALL_TRANSPORTS(Q);
+BULKHEAD_OVER_ALL_TRANSPORTS(HostileWorker);
 
 }  // namespace
 }  // namespace bulkhead::test

@@ -41,11 +41,11 @@ class InputWire final : public ipc::Wire {
   const bool packets_;
 };
 
-void read_all(std::span<const std::byte> input, bool packets) {
+void read_all(std::span<const std::byte> input, bool packets, bool gaps) {
   constexpr std::size_t max_message = 1000;
   InputWire wire(input, packets);
   ipc::BufferPool pool;
-  const auto reader = ipc::make_frame_reader(wire, {max_message, 1, 0}, pool);
+  const auto reader = ipc::make_frame_reader(wire, {max_message, 1, 0, gaps}, pool);
   ipc::Incoming message;
   for (;;) {
     const auto status = reader->next(wire, message);
@@ -60,7 +60,9 @@ void read_all(std::span<const std::byte> input, bool packets) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto input = bulkhead::test::input_bytes(data, size);
-  bulkhead::test::read_all(input, false);
-  bulkhead::test::read_all(input, true);
+  for (const bool gaps : {false, true}) {
+    bulkhead::test::read_all(input, false, gaps);
+    bulkhead::test::read_all(input, true, gaps);
+  }
   return 0;
 }

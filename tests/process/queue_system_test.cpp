@@ -12,6 +12,7 @@
 #include <random>
 #include <sstream>
 
+#include "tests/conformance/transports.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
@@ -33,7 +34,7 @@ struct Scene {
   std::string worker_extra = "";  // of "doer"
 };
 
-std::string config(const Scene& scene) {
+std::string config(const Scene& scene, Transport transport) {
   return R"({"version": 1, "name": "q",
     "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"},
                  "logs": {"overflow": "block"}},
@@ -46,7 +47,8 @@ std::string config(const Scene& scene) {
          R"(", "do"], "ready": {"type": "notify"}, "instances": )" +
          std::to_string(scene.workers) + R"(, "config": {"toil": )" + std::to_string(scene.toil) +
          "}" + scene.worker_extra + R"(}},
-    "links": {"work": {"type": "queue", "from": "pusher", "to": "doer", "max_attempts": )" +
+    "links": {"work": {"type": "queue", "from": "pusher", "to": "doer", "transport": ")" +
+         std::string(to_string(transport)) + R"(", "max_attempts": )" +
          std::to_string(scene.max_attempts) + "}}}";
 }
 
@@ -55,10 +57,10 @@ struct Over {
   bool quarantined = false;
 };
 
-class QueueSystem : public testing::Test {
+class QueueSystem : public testing::TestWithParam<Transport> {
  protected:
   void start(const Scene& scene) {
-    system.emplace("q", config(scene));
+    system.emplace("q", config(scene, GetParam()));
     system->await_all_ready();
   }
 
@@ -121,7 +123,7 @@ class QueueSystem : public testing::Test {
   std::optional<RunningSystem> system;
 };
 
-TEST_F(QueueSystem, ends_each_of_ten_thousand_tasks_once_while_workers_are_killed) {
+TEST_P(QueueSystem, ends_each_of_ten_thousand_tasks_once_while_workers_are_killed) {
   std::mt19937 random(chosen_seed());
   start({.pusher = R"({"count": 10000})", .workers = 3});
   int kills = 0;
@@ -136,7 +138,7 @@ TEST_F(QueueSystem, ends_each_of_ten_thousand_tasks_once_while_workers_are_kille
   expect_each_once(10000, false);
 }
 
-TEST_F(QueueSystem, ends_each_task_once_while_the_one_that_pushes_is_killed) {
+TEST_P(QueueSystem, ends_each_task_once_while_the_one_that_pushes_is_killed) {
   start({.pusher = R"({"count": 10000})"});
   int kills = 0;
   while (!all_over(system->status()) && kills < 20) {
@@ -152,7 +154,7 @@ TEST_F(QueueSystem, ends_each_task_once_while_the_one_that_pushes_is_killed) {
   expect_each_once(10000, true);
 }
 
-TEST_F(QueueSystem, ends_each_task_once_while_both_ends_and_the_brain_are_killed) {
+TEST_P(QueueSystem, ends_each_task_once_while_both_ends_and_the_brain_are_killed) {
   std::mt19937 random(chosen_seed());
   start({.pusher = R"({"count": 10000})"});
   for (int round = 0; round < 8 && !all_over(system->status()); ++round) {
@@ -170,7 +172,7 @@ TEST_F(QueueSystem, ends_each_task_once_while_both_ends_and_the_brain_are_killed
   expect_each_once(10000, true);
 }
 
-TEST_F(QueueSystem, gives_up_the_tasks_that_nobody_survives_and_no_other) {
+TEST_P(QueueSystem, gives_up_the_tasks_that_nobody_survives_and_no_other) {
   start({.pusher = R"({"count": 1000, "deadly_every": 250})", .workers = 2, .max_attempts = 3});
   await_all_over();
   std::vector<std::uint64_t> given_up;
@@ -203,7 +205,7 @@ TEST_F(QueueSystem, gives_up_the_tasks_that_nobody_survives_and_no_other) {
   EXPECT_EQ(told, given_up);
 }
 
-TEST_F(QueueSystem, gives_up_a_task_over_which_workers_hang) {
+TEST_P(QueueSystem, gives_up_a_task_over_which_workers_hang) {
   start({.pusher = R"({"count": 200, "endless": 100})",
          .max_attempts = 2,
          .worker_extra = R"(, "watchdog": {"timeout": "2s"})"});
@@ -217,13 +219,15 @@ TEST_F(QueueSystem, gives_up_a_task_over_which_workers_hang) {
   EXPECT_EQ(deaths, 2);
 }
 
-TEST_F(QueueSystem, goes_on_without_a_worker_that_is_stopped) {
+TEST_P(QueueSystem, goes_on_without_a_worker_that_is_stopped) {
   start({.pusher = R"({"count": 10000})"});
   await_progress();
   system->request("stop", {{"name", "doer.0"}});
   await_all_over();
   expect_each_once(10000, false);
 }
+
+BULKHEAD_OVER_ALL_TRANSPORTS(QueueSystem);
 
 }  // namespace
 }  // namespace bulkhead::test

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "tests/conformance/transports.hpp"
 #include "tests/support/descriptors.hpp"
 
 namespace bulkhead::test {
@@ -38,10 +39,10 @@ int account(Topic& subscriber) {
   }
 }
 
-class ForkedTopic : public testing::Test {
+class ForkedTopic : public testing::TestWithParam<Transport> {
  protected:
   void split(const std::vector<TopicOptions>& options) {
-    auto topic = connected_topic(Transport::shm, options);
+    auto topic = connected_topic(GetParam(), options);
     ASSERT_TRUE(topic) << topic.error().to_string();
     for (std::size_t i = 0; i < options.size(); ++i) {
       const pid_t pid = fork();
@@ -84,7 +85,7 @@ class ForkedTopic : public testing::Test {
   std::vector<pid_t> pids_;
 };
 
-TEST_F(ForkedTopic, reaches_every_child_by_its_own_policy) {
+TEST_P(ForkedTopic, reaches_every_child_by_its_own_policy) {
   split({with(Overflow::block), with(Overflow::drop_oldest), with(Overflow::drop_newest),
          with(Overflow::conflate)});
   publish(20'000);
@@ -94,7 +95,7 @@ TEST_F(ForkedTopic, reaches_every_child_by_its_own_policy) {
   }
 }
 
-TEST_F(ForkedTopic, goes_on_when_a_child_that_it_waits_for_is_killed) {
+TEST_P(ForkedTopic, goes_on_when_a_child_that_it_waits_for_is_killed) {
   split({with(Overflow::block), with(Overflow::block)});
   publish(100);
   ASSERT_EQ(::kill(pids_[0], SIGSTOP), 0);
@@ -105,7 +106,7 @@ TEST_F(ForkedTopic, goes_on_when_a_child_that_it_waits_for_is_killed) {
   EXPECT_EQ(end_of(1), everything_accounted_for);
 }
 
-TEST_F(ForkedTopic, tells_the_children_that_their_publisher_is_gone) {
+TEST_P(ForkedTopic, tells_the_children_that_their_publisher_is_gone) {
   split({with(Overflow::block), with(Overflow::conflate)});
   publish(10);
   publisher_.reset();
@@ -113,6 +114,8 @@ TEST_F(ForkedTopic, tells_the_children_that_their_publisher_is_gone) {
     EXPECT_EQ(end_of(child), everything_accounted_for) << child;
   }
 }
+
+BULKHEAD_OVER_ALL_TRANSPORTS(ForkedTopic);
 
 }  // namespace
 }  // namespace bulkhead::test

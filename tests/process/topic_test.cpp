@@ -6,13 +6,15 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/conformance/transports.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
 namespace {
 
 // A lane holds 64 ticks. Every sink but the first is slower than the ticker.
-constexpr const char* config = R"({"version": 1, "name": "topics",
+std::string config(Transport transport) {
+  return R"({"version": 1, "name": "topics",
   "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},
   "workers": {
     "ticker": {"command": ["ticker-worker"], "ready": {"type": "notify"},
@@ -26,10 +28,13 @@ constexpr const char* config = R"({"version": 1, "name": "topics",
     "latest": {"command": ["sink-worker"], "ready": {"type": "notify"},
                "config": {"link": "ticks", "report_every": "10ms", "work": "5ms"}}},
   "links": {"ticks": {"type": "topic", "from": "ticker", "capacity": "4KiB", "max_message": "64B",
+    "transport": ")" +
+         std::string(to_string(transport)) + R"(",
     "to": ["sure",
            {"worker": "oldest", "overflow": "drop_oldest", "history": 5},
            {"worker": "newest", "overflow": "drop_newest"},
            {"worker": "latest", "overflow": "conflate", "history": 1}]}}})";
+}
 
 const std::vector<std::string> sinks = {"sure.0", "sure.1", "oldest.0", "newest.0", "latest.0"};
 
@@ -47,9 +52,9 @@ nlohmann::json subscriber(const nlohmann::json& status, const std::string& name)
   return nullptr;
 }
 
-class Topics : public testing::Test {
+class Topics : public testing::TestWithParam<Transport> {
  protected:
-  Topics() : system("topics", config) { system.await_all_ready(); }
+  Topics() : system("topics", config(GetParam())) { system.await_all_ready(); }
 
   int pid(const std::string& instance) { return system.worker(instance)["pid"]; }
   // Everybody, from here on, sees `more` messages go by, received or told.
@@ -88,7 +93,7 @@ class Topics : public testing::Test {
   RunningSystem system;
 };
 
-TEST_F(Topics, every_message_is_received_or_told_whoever_is_killed) {
+TEST_P(Topics, every_message_is_received_or_told_whoever_is_killed) {
   await_progress(300);
   const std::vector<std::string> victims = {"ticker.0", "sure.0",   "oldest.0",
                                             "newest.0", "latest.0", "ticker.0"};
@@ -125,7 +130,7 @@ TEST_F(Topics, every_message_is_received_or_told_whoever_is_killed) {
   expect_sound_logs();
 }
 
-TEST_F(Topics, a_subscriber_that_stands_still_delays_nobody_and_hears_what_it_missed) {
+TEST_P(Topics, a_subscriber_that_stands_still_delays_nobody_and_hears_what_it_missed) {
   for (const std::string victim : {"oldest.0", "newest.0", "latest.0"}) {
     SCOPED_TRACE(victim);
     const int stopped = pid(victim);
@@ -146,16 +151,19 @@ TEST_F(Topics, a_subscriber_that_stands_still_delays_nobody_and_hears_what_it_mi
   expect_sound_logs();
 }
 
-TEST_F(Topics, are_one_row_of_the_status_each) {
+TEST_P(Topics, are_one_row_of_the_status_each) {
   const auto status = system.status();
   ASSERT_EQ(status["links"].size(), 1U);
   const auto& link = status["links"][0];
   EXPECT_EQ(link["type"], "topic");
+  EXPECT_EQ(link["transport"], to_string(GetParam()));
   EXPECT_EQ(link["from"], "ticker.0");
   EXPECT_EQ(link["to"], nlohmann::json(sinks));
   EXPECT_EQ(subscriber(status, "latest.0")["overflow"], "conflate");
   EXPECT_EQ(system.request("status", {{"name", "oldest"}})["links"].size(), 1U);
 }
+
+BULKHEAD_OVER_ALL_TRANSPORTS(Topics);
 
 }  // namespace
 }  // namespace bulkhead::test

@@ -3,6 +3,8 @@
 // everything received through it, without close().
 #pragma once
 
+#include <sys/eventfd.h>
+
 #include <bulkhead/topic.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -21,17 +23,25 @@ namespace bulkhead::test {
 class TopicAttention final : public ipc::Attention {
  public:
   const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
-  int fd() const noexcept override { return -1; }
-  void service() noexcept override {}
-  void interrupt() noexcept { ipc::ring(word_); }
+  int fd() const noexcept override { return event_.get(); }
+  void service() noexcept override {
+    eventfd_t count = 0;
+    static_cast<void>(::eventfd_read(event_.get(), &count));
+  }
+  void interrupt() noexcept {
+    ipc::ring(word_);
+    static_cast<void>(::eventfd_write(event_.get(), 1));
+  }
 
  private:
   std::atomic<std::uint32_t> word_{0};
+  base::UniqueFd event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 };
 
 class TopicStage {
  public:
-  explicit TopicStage(std::vector<TopicOptions> subscribers) : options_(std::move(subscribers)) {
+  TopicStage(Transport transport, std::vector<TopicOptions> subscribers)
+      : transport_(transport), options_(std::move(subscribers)) {
     pairs_.resize(options_.size());
   }
 
@@ -69,6 +79,18 @@ class TopicStage {
     living->post(std::move(update));
     end.attention->interrupt();
   }
+  // A fresh connection for the living incarnations of both ends, as the brain makes it.
+  void connect(std::size_t i) {
+    End &from = pairs_[i].from, &to = pairs_[i].to;
+    if (transport_ == Transport::shm || from.living.expired() || to.living.expired()) return;
+    auto sockets = ipc::make_sockets(transport_).value();
+    using Kind = ipc::LinkUpdate::Kind;
+    post(i, ipc::Side::from,
+         {Kind::sockets, to.incarnations.back().epoch, std::move(sockets.from)});
+    post(i, ipc::Side::to, {Kind::sockets, from.incarnations.back().epoch, std::move(sockets.to)});
+  }
+  bool connects = true;  // ends that both live are connected at once
+
   int segment_of(std::size_t i, ipc::Side which) {
     return side(i, which).incarnations.back().segment.get();
   }
@@ -108,13 +130,14 @@ class TopicStage {
       spec.predecessor = base::duplicate(own.incarnations.back().segment.get()).value();
     }
     const std::uint16_t epoch = spec.epoch;
-    auto end = ipc::open_topic_end(Transport::shm, std::move(spec)).value();
+    auto end = ipc::open_topic_end(transport_, std::move(spec)).value();
     own.incarnations.push_back({epoch, base::duplicate(end->segment_fd()).value()});
     own.living = end;
     tell_of(i, which, own.incarnations.back());
     for (const auto& incarnation : side(i, ipc::other(which)).incarnations) {
       tell_of(i, ipc::other(which), incarnation);
     }
+    if (connects) connect(i);
     return end;
   }
 
@@ -136,6 +159,7 @@ class TopicStage {
          {ipc::LinkUpdate::Kind::peer_died, end.incarnations.back().epoch, {}});
   }
 
+  const Transport transport_;
   const std::vector<TopicOptions> options_;
   std::vector<Pair> pairs_;
 };

@@ -137,6 +137,19 @@ TEST(Config, gives_each_subscriber_of_a_topic_its_policy_and_the_links_where_it_
   EXPECT_EQ(config.links.at(1).policies, std::vector<TopicPolicy>{TopicPolicy{}});
 }
 
+TEST(Config, takes_every_kind_of_link_over_every_transport) {
+  for (const std::string transport : {"shm", "unix", "tcp", "pipe"}) {
+    for (const std::string type : {"channel", "topic", "queue"}) {
+      const auto config = parsed(R"({"version": 1, "name": "t",
+        "workers": {"a": {"command": ["x"]}, "b": {"command": ["x"]}},
+        "links": {"l": {"from": "a", "to": "b", "type": ")" +
+                                 type + R"(", "transport": ")" + transport + R"("}}})");
+      ASSERT_EQ(config.links.size(), 1U) << type << " over " << transport;
+      EXPECT_EQ(to_string(config.links[0].transport), transport);
+    }
+  }
+}
+
 TEST(Config, reads_links) {
   const SystemConfig config = parsed(R"({"version": 1, "name": "t",
     "workers": {"a": {"command": ["x"]}, "b": {"command": ["x"], "instances": 3}},

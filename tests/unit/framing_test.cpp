@@ -128,6 +128,8 @@ TEST(FrameHeader, refuses_each_field_that_breaks_a_rule) {
   EXPECT_TRUE(refuses([](FrameHeader& h) { h.index = 0; }));
   EXPECT_TRUE(refuses([](FrameHeader&) {}, {max_message, 7, 6}));
   EXPECT_FALSE(refuses([](FrameHeader&) {}, {max_message, 7, 5}));
+  EXPECT_TRUE(refuses([](FrameHeader&) {}, {max_message, 7, 6, true}));
+  EXPECT_FALSE(refuses([](FrameHeader&) {}, {max_message, 7, 4, true}));
 }
 
 class Framing : public testing::TestWithParam<bool> {
@@ -214,6 +216,38 @@ TEST_P(Framing, a_suspended_message_is_never_delivered_when_another_follows) {
     wire.loop_back();
     EXPECT_EQ(read_all(), std::vector<std::string>{"the next"}) << "cut after " << room;
   }
+}
+
+TEST_P(Framing, a_suspended_message_is_finished_from_its_copy) {
+  const std::string text(150'000, 'u');
+  for (const std::size_t room : {std::size_t{1}, frame_header_bytes, std::size_t{100'000}}) {
+    wire.room = room;
+    Bytes gone = bytes_of(text);
+    ASSERT_EQ(write(last_index + 1, gone), WriteStatus::blocked);
+    writer.suspend(gone);
+    gone.assign(gone.size(), std::byte{});
+    EXPECT_EQ(writer.has_copy(), !wire.written.empty()) << "what nobody has seen needs no end";
+    const bool begun = writer.has_copy();
+    if (begun) {
+      EXPECT_EQ(writer.finish(wire), WriteStatus::blocked);
+    }
+    wire.room = std::size_t{1} << 30;
+    EXPECT_EQ(writer.finish(wire), WriteStatus::done);
+    EXPECT_EQ(writer.finish(wire), WriteStatus::done) << "there is nothing to do";
+    wire.loop_back();
+    EXPECT_EQ(read_all(), begun ? std::vector<std::string>{text} : std::vector<std::string>{});
+  }
+}
+
+TEST_P(Framing, a_message_may_skip_numbers_where_they_have_gaps) {
+  reader = make_frame_reader(wire, {max_message, 7, 0, true}, pool);
+  for (const std::uint64_t number : {3, 4, 9}) {
+    ASSERT_EQ(write(number, bytes_of("on")), WriteStatus::done);
+  }
+  ASSERT_EQ(write(9, bytes_of("again")), WriteStatus::done);
+  wire.loop_back();
+  EXPECT_EQ(read_all().size(), 3U);
+  EXPECT_EQ(status, ReadStatus::violated);
 }
 
 TEST_P(Framing, reads_the_same_messages_whatever_comes_at_once) {

@@ -2,6 +2,7 @@
 // every policy. Paused, each meets what the other does meanwhile: a subscriber is overtaken in the middle
 // of a copy.
 #include <atomic>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -24,7 +25,8 @@ enum class Ring { fresh, lapped };
 // Both ends, the way of a message between them, and what the subscriber was given or told.
 class TopicStage {
  public:
-  TopicStage(Overflow overflow, std::size_t bytes) : overflow_(overflow), bytes_(bytes) {
+  TopicStage(Transport transport, Overflow overflow, std::size_t bytes)
+      : transport_(transport), overflow_(overflow), bytes_(bytes) {
     writer_ = std::static_pointer_cast<ipc::TopicWriter>(open(Side::from, 1, -1));
     reader_ = std::static_pointer_cast<ipc::TopicReader>(open(Side::to, 1, -1));
     introduce();
@@ -122,7 +124,7 @@ class TopicStage {
     spec.survives_fork = true;  // victims are forked
     spec.attention = std::make_shared<StageAttention>();
     if (predecessor >= 0) spec.predecessor = base::duplicate(predecessor).value();
-    return ipc::open_topic_end(Transport::shm, std::move(spec)).value();
+    return ipc::open_topic_end(transport_, std::move(spec)).value();
   }
   void introduce() {
     const auto meet = [](ipc::Endpoint& end, const ipc::Endpoint& peer) {
@@ -131,8 +133,14 @@ class TopicStage {
     };
     meet(*writer_, *reader_);
     meet(*reader_, *writer_);
+    if (transport_ == Transport::shm) return;
+    auto sockets = ipc::make_sockets(transport_).value();
+    using Kind = ipc::LinkUpdate::Kind;
+    writer_->post({Kind::sockets, reader_->spec().epoch, std::move(sockets.from)});
+    reader_->post({Kind::sockets, writer_->spec().epoch, std::move(sockets.to)});
   }
 
+  const Transport transport_;
   const Overflow overflow_;
   const std::size_t bytes_;
   std::shared_ptr<ipc::TopicWriter> writer_;
@@ -143,7 +151,8 @@ class TopicStage {
 
 class Publish final : public Operation {
  public:
-  Publish(Overflow overflow, Ring ring, std::size_t bytes) : stage_(overflow, bytes) {
+  Publish(Transport transport, Overflow overflow, Ring ring, std::size_t bytes)
+      : stage_(transport, overflow, bytes) {
     if (ring == Ring::lapped) stage_.lap();
     progress_->committed = stage_.writer().number();
   }
@@ -174,7 +183,8 @@ class Publish final : public Operation {
 
 class Receive final : public Operation {
  public:
-  Receive(Overflow overflow, std::size_t bytes) : stage_(overflow, bytes) {
+  Receive(Transport transport, Overflow overflow, std::size_t bytes)
+      : stage_(transport, overflow, bytes) {
     stage_.lap();
     stage_.receive_all();
     for (int i = 0; i < 3; ++i) stage_.publish();
@@ -216,24 +226,37 @@ class Receive final : public Operation {
 
 }  // namespace
 
-Rows topic_lane() {
-  Rows rows;
+namespace {
+
+void add_rows(Rows& rows, Transport transport, std::initializer_list<std::size_t> sizes) {
+  const std::string over =
+      transport == Transport::shm ? "" : std::string(to_string(transport)) + '.';
   for (const auto overflow :
        {Overflow::block, Overflow::drop_oldest, Overflow::drop_newest, Overflow::conflate}) {
     constexpr const char* names[] = {"block", "drop_oldest", "drop_newest", "conflate"};
     const std::string name = names[static_cast<int>(overflow)];
-    for (const std::size_t bytes : {8, 100, 600}) {
+    for (const std::size_t bytes : sizes) {
       for (const Ring ring : {Ring::fresh, Ring::lapped}) {
-        rows.push_back({"topic.publish." + name + (ring == Ring::fresh ? ".fresh." : ".lapped.") +
-                            std::to_string(bytes),
-                        [=] { return std::make_unique<Publish>(overflow, ring, bytes); }});
+        rows.push_back(
+            {"topic.publish." + over + name + (ring == Ring::fresh ? ".fresh." : ".lapped.") +
+                 std::to_string(bytes),
+             [=] { return std::make_unique<Publish>(transport, overflow, ring, bytes); }});
         rows.back().paused = true;
       }
-      rows.push_back({"topic.receive." + name + '.' + std::to_string(bytes),
-                      [=] { return std::make_unique<Receive>(overflow, bytes); }});
+      rows.push_back({"topic.receive." + over + name + '.' + std::to_string(bytes),
+                      [=] { return std::make_unique<Receive>(transport, overflow, bytes); }});
       rows.back().paused = true;
     }
   }
+}
+
+}  // namespace
+
+Rows topic_lane() {
+  Rows rows;
+  add_rows(rows, Transport::shm, {8, 100, 600});
+  // The same lane, whose messages come over a connection as well.
+  add_rows(rows, Transport::unix_socket, {100});
   return rows;
 }
 
