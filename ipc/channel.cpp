@@ -40,6 +40,11 @@ Result<void> Channel::try_send(std::span<const std::byte> bytes) {
   return endpoint_->send(bytes, Deadline::now());
 }
 
+Result<void> Channel::send_batch(std::span<const std::span<const std::byte>> messages,
+                                 Deadline deadline) {
+  return endpoint_->send_batch(messages, deadline);
+}
+
 Result<Loan> Channel::loan(std::size_t bytes, Deadline deadline) {
   const auto lent = endpoint_->lend(bytes, deadline);
   if (!lent) return lent.error();

@@ -18,6 +18,7 @@
 
 #include "base/fd.hpp"
 #include "ipc/attention.hpp"
+#include "ipc/message_batch.hpp"
 
 namespace bulkhead::ipc {
 
@@ -97,6 +98,9 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
   // Deadline::now() means: do not wait; the error is then would_block.
   virtual Result<void> send(std::span<const std::byte> bytes, Deadline) = 0;
   virtual Result<Message> receive(Deadline) = 0;
+
+  // All or none, see Channel::send_batch; unsupported where it is not overridden.
+  virtual Result<void> send_batch(MessageBatch, Deadline);
 
   // Memory for a message, see Loan. Each is ended by one commit() that succeeds, or by abandon();
   // commit() sends its bytes, which may be fewer than were lent.

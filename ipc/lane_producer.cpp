@@ -41,6 +41,53 @@ void LaneProducer::make_way(const Placement& place, std::uint32_t index) noexcep
   commit(position_, {RecordKind::pad, static_cast<std::uint32_t>(place.start - position_), index});
 }
 
+// The consumer looks at the first head only while that is 0, so all others may stand before it.
+void LaneProducer::write_head(std::uint64_t position, RecordHeader header) noexcept {
+  // relaxed: the commit of the batch is a release after it.
+  record_head(ring_, position & mask_).store(pack(header), std::memory_order_relaxed);
+}
+
+// Behind every record of the batch a head follows or, after the last one, a zero (I2); the head at our
+// position, of a record or of padding, is 0 until the one store that commits.
+bool LaneProducer::push_batch(MessageBatch messages) noexcept {
+  if (messages.empty()) return true;
+  std::uint64_t end = position_;
+  for (const auto& message : messages) end = placement(end, message.size()).end;
+  if (end + cache_line > reclaimed_ + capacity_) return false;  // (I1)
+  const std::uint64_t first = position_;
+  RecordHeader commits;
+  std::uint64_t position = first;
+  std::uint64_t count = count_;
+  const auto put_head = [&](std::uint64_t at, RecordHeader header) {
+    if (at == first) {
+      commits = header;
+    } else {
+      write_head(at, header);
+    }
+  };
+  for (const auto& message : messages) {
+    const Placement place = placement(position, message.size());
+    const auto index = static_cast<std::uint32_t>(++count & record_index_mask);
+    if (place.start != position) {
+      put_head(position,
+               {RecordKind::pad, static_cast<std::uint32_t>(place.start - position), index});
+    }
+    copy_payload(ring_ + (place.start & mask_) + record_header_bytes, message);
+    put_head(place.start, {RecordKind::data, static_cast<std::uint32_t>(message.size()), index});
+    position = place.end;
+  }
+  if (cleared_ < end + cache_line) {
+    zero_head(end);
+    cleared_ = end + cache_line;
+  }
+  commit(first, commits);
+  position_ = end;
+  count_ = count;
+  store_committed(page_, {position_, count_});
+  if (cleared_ - position_ < clear_when_below) clear_ahead();
+  return true;
+}
+
 // Not beyond what the consumer is known to have left: those heads are still records (I1).
 void LaneProducer::clear_ahead() noexcept {
   const std::uint64_t to = std::min(position_ + clear_up_to, reclaimed_ + capacity_);

@@ -17,6 +17,7 @@
 
 #include "ipc/end_page.hpp"
 #include "ipc/lane_record.hpp"
+#include "ipc/message_batch.hpp"
 
 namespace bulkhead::ipc {
 
@@ -46,6 +47,10 @@ class LaneProducer {
   bool push_slab(SlabRef slab) noexcept {
     return push(std::as_bytes(std::span(&slab, 1)), RecordKind::slab);
   }
+  // Several messages with one commit: a consumer, and a successor of ours, finds all of them or none.
+  // False when there is no room for all as far as reclaim() said.
+  bool push_batch(MessageBatch) noexcept;
+
   bool has_room(std::size_t payload_bytes) const noexcept {
     return placement(payload_bytes).end + cache_line <= reclaimed_ + capacity_;
   }
@@ -63,10 +68,13 @@ class LaneProducer {
     std::uint64_t start, end;  // of the record, after the padding
   };
   Placement placement(std::uint64_t payload_bytes) const noexcept {
+    return placement(position_, payload_bytes);
+  }
+  Placement placement(std::uint64_t position, std::uint64_t payload_bytes) const noexcept {
     const std::uint64_t bytes = record_bytes(payload_bytes);
-    const std::uint64_t offset = position_ & mask_;
+    const std::uint64_t offset = position & mask_;
     const std::uint64_t start =
-        offset + bytes > capacity_ ? position_ + (capacity_ - offset) : position_;
+        offset + bytes > capacity_ ? position + (capacity_ - offset) : position;
     return {start, start + bytes};
   }
   // Clearing the head that comes next right before a commit would put its cache miss into the
@@ -101,6 +109,7 @@ class LaneProducer {
   void make_way(const Placement&, std::uint32_t index) noexcept;
   void zero_head(std::uint64_t position) noexcept;
   void clear_ahead() noexcept;
+  void write_head(std::uint64_t position, RecordHeader header) noexcept;
   void commit(std::uint64_t position, RecordHeader header) noexcept {
     // sync lane.commit: release; pairs with LaneConsumer::poll; publishes the record's bytes and the zero head behind it
     record_head(ring_, position & mask_).store(pack(header), std::memory_order_release);

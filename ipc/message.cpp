@@ -50,6 +50,10 @@ void Message::settle() noexcept {
 namespace ipc {
 
 // Where nobody tells of deaths, none is certain.
+Result<void> Endpoint::send_batch(MessageBatch, Deadline) {
+  return make_error(Errc::unsupported, spec().link + ": no batches here; send one by one");
+}
+
 bool Endpoint::peer_is_dead(std::uint16_t) const noexcept { return false; }
 
 Endpoint::~Endpoint() {

@@ -31,6 +31,7 @@ class ResendWindow {
 
   // Commits; false when there is no room as far as reclaim() said.
   bool push(std::span<const std::byte> bytes) noexcept { return lane_.push(bytes); }
+  bool push_batch(MessageBatch messages) noexcept { return lane_.push_batch(messages); }
   bool has_room(std::size_t bytes) const noexcept { return lane_.has_room(bytes); }
 
   // The oldest record that the connection was not given. Its bytes stay until it is reclaimed.

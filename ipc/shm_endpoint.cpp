@@ -26,6 +26,11 @@ class ShmEndpoint final : public Endpoint {
     if (sender_.send_at_once(bytes, deadline)) return {};
     return sender_.send(bytes, deadline);
   }
+  Result<void> send_batch(MessageBatch messages, Deadline deadline) override {
+    if (auto fits = check_batch(link_.spec, messages, link_.segment.facts().ring_capacity); !fits)
+      return fits;
+    return sender_.send_batch(messages, deadline);
+  }
   Result<Lent> lend(std::size_t bytes, Deadline deadline) override {
     return sender_.lend(bytes, deadline);
   }

@@ -76,6 +76,14 @@ Result<void> ShmSender::send(std::span<const std::byte> bytes, Deadline deadline
   });
 }
 
+Result<void> ShmSender::send_batch(MessageBatch messages, Deadline deadline) {
+  return when_possible(deadline, [&] {
+    if (!lane_.push_batch(messages)) return false;
+    sent(payload_bytes(messages), messages.size());
+    return true;
+  });
+}
+
 bool ShmSender::send_in_slab(std::span<const std::byte> bytes) {
   if (!lane_.has_room(sizeof(SlabRef))) return false;
   collect_slabs();  // a block that has just come back is still in a cache, and takes a copy fastest

@@ -34,6 +34,8 @@ class ShmSender {
   }
   Result<void> send(std::span<const std::byte> bytes, Deadline);  // everything else
 
+  Result<void> send_batch(MessageBatch, Deadline);
+
   Result<Endpoint::Lent> lend(std::size_t bytes, Deadline);
   Result<void> commit(const Endpoint::Lent&, Deadline);
   void abandon(const Endpoint::Lent&) noexcept;
@@ -69,8 +71,8 @@ class ShmSender {
   bool send_in_slab(std::span<const std::byte> bytes);
   bool push_slab(Slab, std::size_t bytes) noexcept;
   void collect_slabs() noexcept;
-  void sent(std::size_t bytes) noexcept {
-    sent_.add(1);
+  void sent(std::size_t bytes, std::size_t messages = 1) noexcept {
+    sent_.add(messages);
     bytes_.add(bytes);
     if (!peer_.segment) return;
     waker_barrier(peer_.barrier);

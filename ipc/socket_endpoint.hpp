@@ -39,6 +39,7 @@ class SocketEndpoint final : public Endpoint {
   explicit SocketEndpoint(Parts parts);
 
   Result<void> send(std::span<const std::byte> bytes, Deadline deadline) override;
+  Result<void> send_batch(MessageBatch messages, Deadline deadline) override;
   Result<Message> receive(Deadline deadline) override;
   void acknowledge(std::uint64_t position) noexcept override;
   void release(std::uint64_t position) noexcept override;
@@ -84,10 +85,10 @@ class SocketEndpoint final : public Endpoint {
   enum class Pumped { all, blocked, failed };
   enum class Lacking { nothing, peer, kernel, space };
   using Attempt = std::optional<Result<void>>;  // nothing: to be tried again after a wait
-  Attempt try_send(std::span<const std::byte> bytes, bool may_wait);
+  Attempt try_send(MessageBatch messages, bool may_wait);
   Attempt send_bare(std::span<const std::byte> bytes);
   Attempt hopeless();
-  bool push(std::span<const std::byte> bytes, bool may_wait);
+  bool push(MessageBatch messages, bool may_wait);
   Pumped pump();
   void pump_news();
   void adopt_newest();
@@ -96,7 +97,7 @@ class SocketEndpoint final : public Endpoint {
   void reclaim() noexcept;
   void arm_for_space() noexcept;
   void disarm() noexcept;
-  void count_sent(std::size_t bytes) noexcept;
+  void count_sent(MessageBatch messages) noexcept;
   Verdict verdict_for_sender();
   void suspend_send(std::span<const std::byte> bytes) noexcept;
 

@@ -11,25 +11,26 @@
 namespace bulkhead::ipc {
 
 Result<void> SocketEndpoint::send(std::span<const std::byte> bytes, Deadline deadline) {
-  if (bytes.size() > spec_.options.max_message) {
-    return fail(Errc::message_too_big, (std::to_string(bytes.size()) + " bytes, max_message is " +
-                                        std::to_string(spec_.options.max_message))
-                                           .c_str());
-  }
+  return send_batch({&bytes, 1}, deadline);
+}
+
+Result<void> SocketEndpoint::send_batch(MessageBatch messages, Deadline deadline) {
+  if (messages.empty()) return {};
+  if (auto fits = check_batch(spec_, messages, segment_.facts().ring_capacity); !fits) return fits;
   mark_used();
   for (bool unasked = false;;) {
     look_around(Way::send);
     if (deadline.stopped()) {
-      suspend_send(bytes);
+      suspend_send(messages.front());
       return fail(Errc::stopped, "asked to stop");
     }
-    if (auto finished = try_send(bytes, !deadline.expired())) {
+    if (auto finished = try_send(messages, !deadline.expired())) {
       if (unasked && *finished) counters_.send_safety_net.add(1);
       return std::move(*finished);
     }
     if (deadline.expired()) {
       finish_send_wait();
-      suspend_send(bytes);
+      suspend_send(messages.front());
       return deadline.is_now() ? make_error(Errc::would_block, {})
                                : fail(Errc::timed_out, "full, or without a peer");
     }
@@ -40,12 +41,15 @@ Result<void> SocketEndpoint::send(std::span<const std::byte> bytes, Deadline dea
 
 // What was committed before goes first, so that at most one message waits in the window for the kernel while
 // the peer lives, and the kernel's buffer holds a sender back as the window does.
-SocketEndpoint::Attempt SocketEndpoint::try_send(std::span<const std::byte> bytes, bool may_wait) {
+SocketEndpoint::Attempt SocketEndpoint::try_send(MessageBatch messages, bool may_wait) {
   const std::lock_guard sending(sending_);
   lacking_ = Lacking::nothing;
   adopt_newest();
   if (auto end = hopeless()) return end;
-  if (out_ && out_->bare) return send_bare(bytes);
+  if (out_ && out_->bare) {
+    if (messages.size() == 1) return send_bare(messages.front());
+    return Result<void>(fail(Errc::unsupported, "the peer shares no memory; send one by one"));
+  }
   switch (pump()) {
     case Pumped::all: break;
     case Pumped::blocked: lacking_ = Lacking::kernel; return std::nullopt;
@@ -59,12 +63,12 @@ SocketEndpoint::Attempt SocketEndpoint::try_send(std::span<const std::byte> byte
     lacking_ = Lacking::peer;
     if (is_single() && !reader_.segment) return std::nullopt;
   }
-  if (!push(bytes, may_wait)) {
+  if (!push(messages, may_wait)) {
     if (auto end = hopeless()) return end;
     lacking_ = Lacking::space;
     return std::nullopt;
   }
-  count_sent(bytes.size());
+  count_sent(messages);
   // Committed, whatever becomes of the copy: the receiver reads the window where the kernel refuses.
   static_cast<void>(pump());
   return Result<void>();
@@ -85,15 +89,18 @@ SocketEndpoint::Attempt SocketEndpoint::hopeless() {
   return std::nullopt;
 }
 
-bool SocketEndpoint::push(std::span<const std::byte> bytes, bool may_wait) {
-  if (window_.push(bytes)) return true;
+bool SocketEndpoint::push(MessageBatch messages, bool may_wait) {
+  const auto pushed = [&] {
+    return messages.size() == 1 ? window_.push(messages.front()) : window_.push_batch(messages);
+  };
+  if (pushed()) return true;
   reclaim();
-  if (!violated_ && window_.push(bytes)) return true;
+  if (!violated_ && pushed()) return true;
   if (out_ && out_->wire->hung_up()) drop_broken();
   if (!may_wait || violated_) return false;
   arm_for_space();
   reclaim();
-  if (violated_ || !window_.push(bytes)) return false;
+  if (violated_ || !pushed()) return false;
   disarm();
   return true;
 }
@@ -106,7 +113,7 @@ SocketEndpoint::Attempt SocketEndpoint::send_bare(std::span<const std::byte> byt
   const auto header = make_frame_header(FrameKind::data, spec_.epoch, index,
                                         static_cast<std::uint32_t>(bytes.size()));
   switch (out_->writer.write(*out_->wire, header, bytes)) {
-    case WriteStatus::done: count_sent(bytes.size()); return Result<void>();
+    case WriteStatus::done: count_sent({&bytes, 1}); return Result<void>();
     case WriteStatus::blocked: lacking_ = Lacking::kernel; return std::nullopt;
     case WriteStatus::broken: break;
     case WriteStatus::failed: {
@@ -234,11 +241,11 @@ void SocketEndpoint::disarm() noexcept {
     out_->bell_over = !Doorbells::drain(out_->bell);
 }
 
-void SocketEndpoint::count_sent(std::size_t bytes) noexcept {
-  committed_.fetch_add(1,
-                       std::memory_order_relaxed);  // relaxed: written under the sending lock alone
-  counters_.sent.add(1);
-  counters_.bytes_sent.add(bytes);
+void SocketEndpoint::count_sent(MessageBatch messages) noexcept {
+  // relaxed: written under the sending lock alone.
+  committed_.fetch_add(messages.size(), std::memory_order_relaxed);
+  counters_.sent.add(messages.size());
+  counters_.bytes_sent.add(payload_bytes(messages));
 }
 
 // What makes sending hopeless. A peer without a page that is not replaced may have said goodbye in bytes that

@@ -59,6 +59,13 @@ class Channel {
   // Success means committed: the message survives the death of either end.
   [[nodiscard]] Result<void> send(std::span<const std::byte> bytes, Deadline = Deadline::never());
   [[nodiscard]] Result<void> try_send(std::span<const std::byte> bytes);  // would_block when full
+  // Several small messages with one commit: they become visible together, wake the receiver once, and a crash
+  // of either end leaves all of them or none. Worth while for up to about 16 at once, which is faster than
+  // as many calls; longer batches only keep the receiver waiting. An empty one is no error and sends nothing.
+  // Blocks until there is room for all. Errors: as send; message_too_big too when all of them and
+  // the largest once more exceed `capacity`; unsupported where the ends share no memory (a peer that is no worker).
+  [[nodiscard]] Result<void> send_batch(std::span<const std::span<const std::byte>> messages,
+                                        Deadline = Deadline::never());
   // Memory to write a message of at most so many bytes into, see Loan: worth while from a few KiB on.
   // On shm the loans and the messages under way share one area as large as the ring (`capacity`).
   // Blocks while the area is full of messages that the peer still holds.

@@ -178,7 +178,7 @@ std::optional<LaneStage::Left> LaneStage::read_pages(Verdict& verdict, const Dea
 
 // (I1): everything from the cursor on is complete. (I2): after it comes a zero head, also behind padding;
 // else poll() finds a violation. (I3): a header is there if and only if the record is.
-bool LaneStage::walk(Verdict& verdict, Left& left, std::uint64_t position) {
+bool LaneStage::walk(Verdict& verdict, Left& left, std::uint64_t position, std::uint64_t batch) {
   ipc::LaneConsumer walker(sender_->ring(), position, left.acknowledged);
   ipc::LaneConsumer::Record record;
   for (;;) {
@@ -193,8 +193,9 @@ bool LaneStage::walk(Verdict& verdict, Left& left, std::uint64_t position) {
       return false;
     }
   }
-  verdict.expect(walker.last_index() == left.committed || walker.last_index() == left.committed + 1,
-                 "(I3) the end page is more than one record behind the records");
+  verdict.expect(
+      walker.last_index() == left.committed || walker.last_index() == left.committed + batch,
+      "(I3) the end page is more than one commit behind the records");
   left.committed = walker.last_index();
   return verdict.is_good();
 }
@@ -251,12 +252,16 @@ void LaneStage::settle(Verdict& verdict, const Deaths& deaths, const Heirs& heir
   auto left = read_pages(verdict, deaths);
   if (!left) return;
   const auto acknowledged = load_acknowledged(receiver_->page());
-  if (!walk(verdict, *left, acknowledged->cursor.position)) return;
+  if (!walk(verdict, *left, acknowledged->cursor.position, deaths.batch)) return;
   const Range committed = deaths.committed.value_or(Range{sent_, sent_});
   if (!verdict.expect(committed.holds(left->committed), "(I3) " + std::to_string(left->committed) +
                                                             " messages are committed, of " +
                                                             std::to_string(committed.low) + " to " +
                                                             std::to_string(committed.high))) {
+    return;
+  }
+  if (!verdict.expect((left->committed - committed.low) % deaths.batch == 0,
+                      "(I3) a batch is committed in part")) {
     return;
   }
   // As the brain does it: the dead are confirmed first, the successors take over, then all meet.

@@ -68,6 +68,7 @@ struct Range {
 // The dead ends, and how far each may have come, in numbers of messages on the link.
 struct Deaths {
   std::optional<Range> committed;  // the sender died
+  std::uint64_t batch = 1;         // so many messages go with each of its commits
   struct Receiver {
     Range taken, acknowledged;
   };
@@ -112,7 +113,7 @@ class LaneStage {
     std::uint64_t acknowledged = 0, taken = 0, committed = 0;
   };
   std::optional<Left> read_pages(Verdict& verdict, const Deaths& deaths);
-  bool walk(Verdict& verdict, Left& left, std::uint64_t position);
+  bool walk(Verdict& verdict, Left& left, std::uint64_t position, std::uint64_t batch);
   void deliver(Verdict& verdict, const Left& left, bool receiver_died, LaneEnd& receiver);
   void go_round(Verdict& verdict, LaneEnd& sender, LaneEnd& receiver);
   bool check_message(Verdict& verdict, const Message& message, std::uint64_t index,

@@ -13,6 +13,7 @@ Rows all_rows() {
            lane_bell,
            lane_both,
            lane_publish,
+           lane_batch,
            lane_receive,
            lane_sleep,
            lane_wake,

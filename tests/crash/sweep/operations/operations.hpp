@@ -11,6 +11,7 @@ Rows keeper_pages();
 Rows lane_bell();
 Rows lane_both();
 Rows lane_publish();
+Rows lane_batch();
 Rows lane_receive();
 Rows lane_sleep();
 Rows lane_wake();
