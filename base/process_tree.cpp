@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -143,6 +144,24 @@ std::vector<pid_t> find_processes(const ProcessTree& tree) {
   std::vector<pid_t> pids;
   for (const auto& row : find_rows(tree)) pids.push_back(row.pid);
   return pids;
+}
+
+// The kernel skips somebody in its list when the child before is reaped at that moment. Such a list names the
+// one that was reaped, and no later list can; so one that reads the same twice has everybody (proc(5),
+// "children", says that it is not reliable, and get_children_pid() in fs/proc/array.c why).
+std::optional<std::vector<pid_t>> children_of(pid_t parent) {
+  const std::string file = "task/" + std::to_string(parent) + "/children";
+  std::set<pid_t> found;
+  std::string before;
+  for (int reads = 0; reads < 100; ++reads) {
+    const auto list = read_file(proc_path(parent, file.c_str()));
+    if (!list) return std::nullopt;
+    std::istringstream numbers(*list);
+    for (pid_t pid = 0; numbers >> pid;) found.insert(pid);
+    if (reads > 0 && *list == before) break;
+    before = *list;
+  }
+  return std::vector<pid_t>(found.begin(), found.end());
 }
 
 std::size_t kill_those_with(const std::string& entry, std::span<const pid_t> pids,

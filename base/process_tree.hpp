@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ struct ProcessTree {
 // Living ones only: a zombie is gone. Processes of other users are seen by group and root, but
 // their environment can be read by root alone.
 std::vector<pid_t> find_processes(const ProcessTree&);
+
+// The children that the main thread of `parent` made or was left, none of them missing; some may be zombies, or
+// reaped by now. nullopt: no such process, or a kernel without CONFIG_PROC_CHILDREN.
+std::optional<std::vector<pid_t>> children_of(pid_t parent);
 
 // Of these, those that have the entry "NAME=VALUE" in their environment; SIGKILLed and waited for, each
 // pinned as below. Returns how many. Cheap: looks at nobody else.

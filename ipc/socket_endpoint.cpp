@@ -113,7 +113,7 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
   }
   auto wire = open_wire(transport_, std::move(update.fds), spec_.options);
   if (!wire) return violate();
-  auto connection = std::make_shared<Connection>(
+  auto connection = std::make_shared<SocketConnection>(
       std::move(*wire), FrameExpectation{spec_.options.max_message, update.epoch, 0}, pool_);
   connection->bell = std::move(bell);
   const auto page = roster_.newest();
@@ -132,7 +132,7 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
 }
 
 // The peer may wait for room that we made before we had its bell.
-void SocketEndpoint::ring_for_space(const Connection& connection) noexcept {
+void SocketEndpoint::ring_for_space(const SocketConnection& connection) noexcept {
   const auto peer = roster_.newest();
   if (!peer) return;
   waker_barrier(Barrier::fences);

@@ -62,8 +62,7 @@ class SocketEndpoint final : public Endpoint {
   const EndSpec& spec() const noexcept override { return spec_; }
 
  private:
-  using Connection = SocketConnection;
-  using ConnectionPtr = std::shared_ptr<Connection>;
+  using ConnectionPtr = std::shared_ptr<SocketConnection>;
 
   // How the link itself ended; only where the peer is not replaced, or on its word.
   enum class Verdict : std::uint8_t { open, closed, died, violated };
@@ -75,7 +74,7 @@ class SocketEndpoint final : public Endpoint {
   void post_segment(LinkUpdate update);
   void post_gone(LinkUpdate update);
   void begin_incarnation(std::uint16_t epoch) noexcept;
-  void ring_for_space(const Connection& connection) noexcept;
+  void ring_for_space(const SocketConnection& connection) noexcept;
   void violate() noexcept;
   void say_goodbye() noexcept;
   Error fail(Errc code, const char* what) const;

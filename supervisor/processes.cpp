@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <set>
-#include <sstream>
 
 #include "base/child_process.hpp"
 #include "base/process_tree.hpp"
@@ -239,19 +238,14 @@ void Processes::kill_tree(Slot slot) {
 // the keeper, the subreaper, at the moment of the worker's death. nullopt on a kernel without
 // CONFIG_PROC_CHILDREN.
 std::optional<std::vector<pid_t>> Processes::strangers() const {
-  const std::string keeper = std::to_string(keeper_.keeper_pid());
-  const auto children = base::read_file("/proc/" + keeper + "/task/" + keeper + "/children");
+  auto children = base::children_of(keeper_.keeper_pid());
   if (!children) return std::nullopt;
   std::set<std::int32_t> known{::getpid()};
   for (const Living& living : living_) {
     if (living.pid != 0) known.insert(living.pid);
   }
-  std::vector<pid_t> found;
-  std::istringstream numbers(*children);
-  for (pid_t pid = 0; numbers >> pid;) {
-    if (!known.contains(pid)) found.push_back(pid);
-  }
-  return found;
+  std::erase_if(*children, [&](pid_t pid) { return known.contains(pid); });
+  return children;
 }
 
 // Who is left over in state D or is not ours to kill stays; the next sweep finds it again. Killing a

@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/child_process.hpp"
 #include "base/fd.hpp"
@@ -170,6 +173,41 @@ int play(const std::string& role) {
   const std::string line = std::to_string(::getpid()) + "\n";
   if (::write(1, line.data(), line.size()) < 0) return 1;
   return ::pause();
+}
+
+// The kernel's list leaves out whoever stands behind a child that is reaped while the list is read.
+TEST(ChildrenOf, misses_nobody_while_others_are_reaped) {
+  const pid_t here = getpid();
+  for (int round = 0; round < 3; ++round) {
+    const auto fork_child = [] {
+      const pid_t pid = fork();
+      if (pid != 0) return pid;
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      for (;;) pause();
+    };
+    std::vector<pid_t> passing;
+    for (int i = 0; i < 200; ++i) passing.push_back(fork_child());
+    const pid_t staying = fork_child();
+    std::atomic<bool> reading{false}, over{false};
+    std::thread reader([&] {
+      do {
+        const auto children = children_of(here);
+        reading = true;
+        ASSERT_TRUE(children);
+        EXPECT_NE(std::find(children->begin(), children->end(), staying), children->end());
+      } while (!over);
+    });
+    while (!reading) std::this_thread::yield();
+    for (const pid_t pid : passing) {
+      kill(pid, SIGKILL);
+      waitpid(pid, nullptr, 0);
+    }
+    over = true;
+    reader.join();
+    kill(staying, SIGKILL);
+    waitpid(staying, nullptr, 0);
+    if (HasFailure()) return;
+  }
 }
 
 }  // namespace
