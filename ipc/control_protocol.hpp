@@ -29,8 +29,7 @@ namespace method {
 inline constexpr std::string_view hello = "hello";
 // worker -> brain
 inline constexpr std::string_view ready = "ready", status = "status", link_offer = "link.offer",
-                                  link_closed = "link.closed", service_connect = "service.connect",
-                                  task_quarantined = "task.quarantined";
+                                  link_closed = "link.closed", service_connect = "service.connect";
 // brain -> worker
 inline constexpr std::string_view link_open = "link.open", link_kept = "link.kept",
                                   link_peer = "link.peer", stop = "stop", resync = "resync";
@@ -118,12 +117,6 @@ struct LinkClosed {
   std::string pair;
   std::uint16_t epoch = 0;
 };
-// A request, so that a change of brains loses none; the answer is empty.
-struct TaskQuarantined {
-  std::string pair;  // of the worker that it failed with last
-  std::uint64_t task = 0;
-  std::uint32_t attempts = 0;
-};
 struct ServiceConnect {
   std::string service;
   std::uint64_t timeout_ms = 0;
@@ -164,7 +157,6 @@ struct ResyncAnswer {
 [[nodiscard]] Json encode(const LinkOffer&);
 [[nodiscard]] Json encode(const LinkKept&);
 [[nodiscard]] Json encode(const LinkClosed&);
-[[nodiscard]] Json encode(const TaskQuarantined&);
 [[nodiscard]] Json encode(const ServiceConnect&);
 [[nodiscard]] Json encode(const ServiceConnectAnswer&);
 [[nodiscard]] Json encode(const Stop&);
@@ -193,8 +185,6 @@ template <>
 Result<LinkKept> decode(const Json&);
 template <>
 Result<LinkClosed> decode(const Json&);
-template <>
-Result<TaskQuarantined> decode(const Json&);
 template <>
 Result<ServiceConnect> decode(const Json&);
 template <>

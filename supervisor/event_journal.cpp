@@ -92,7 +92,8 @@ std::optional<EventRecord> EventJournal::task_quarantined(const GivenUp& given_u
   for (std::uint64_t at = next; at-- > first;) {
     const auto event = state_.read_event(at);
     const bool same = event && static_cast<EventType>(event->type) == EventType::task_quarantined &&
-                      event->extra[0] == given_up.task && event->extra[2] == given_up.link;
+                      event->extra[0] == given_up.task && event->extra[2] == given_up.link &&
+                      event->extra[3] == given_up.since_ns;
     if (same) return std::nullopt;
   }
   EventRecord record;
@@ -100,7 +101,7 @@ std::optional<EventRecord> EventJournal::task_quarantined(const GivenUp& given_u
   record.type = static_cast<std::uint16_t>(EventType::task_quarantined);
   record.slot = given_up.worker;
   record.generation = given_up.generation;
-  record.extra = {given_up.task, given_up.attempts, given_up.link, 0};
+  record.extra = {given_up.task, given_up.attempts, given_up.link, given_up.since_ns};
   record.sequence = state_.append(record);
   return record;
 }

@@ -45,6 +45,7 @@ class EventJournal {
     Slot worker;
     Generation generation;
     std::uint64_t link, task, attempts;  // link: its position in the config
+    std::uint64_t since_ns;              // tells one giving-up of a task from the next
   };
   std::optional<EventRecord> task_quarantined(const GivenUp&, TimeNs now);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 #include "supervisor/keeper_client.hpp"
 #include "supervisor/pair.hpp"
 #include "supervisor/queue_journals.hpp"

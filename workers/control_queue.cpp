@@ -15,7 +15,7 @@ class SupervisorsDesk final : public ipc::QuarantineDesk {
  public:
   explicit SupervisorsDesk(std::shared_ptr<ControlLink> control) : control_(std::move(control)) {}
   std::uint64_t report(const Report& report) override {
-    return control_->report({report.pair, report.task, report.attempts});
+    return control_->report({report.pair, report.task, report.attempts, report.since_ns});
   }
   bool is_noted(std::uint64_t report) override { return control_->is_noted(report); }
 
