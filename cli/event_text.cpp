@@ -89,6 +89,17 @@ EventText::Words EventText::words_for(const json& event) {
                 " given up after " + std::to_string(number(event, "attempts")) + " attempts",
             Colour::red};
   }
+  if (type == "task.requeued") {
+    return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
+                " requeued",
+            Colour::yellow};
+  }
+  if (type == "task.dropped") {
+    return {"dead letter " + std::to_string(number(event, "task")) + " of " +
+                string(event, "link") + " dropped for want of room, " +
+                std::to_string(number(event, "dropped")) + " so far",
+            Colour::red};
+  }
   if (type == "brain.recovered") {
     return {"supervisor recovered, " + pid_text(event) + ", in " +
                 span_text(std::chrono::microseconds(number(event, "took_us"))),

@@ -96,8 +96,9 @@ std::vector<SlotIndex> QueueJournal::readmit() {
     std::memcpy(place(payload_, *room), place(aside_, aside), bytes);
     words.offset.store(*room, std::memory_order_relaxed);  // relaxed: before store()
     const auto asked =
-        words.operation.load(std::memory_order_relaxed);          // relaxed: after its letter
-    words.operation.store(asked | 1, std::memory_order_relaxed);  // relaxed: before store()
+        words.operation.load(std::memory_order_relaxed);  // relaxed: after its letter
+    words.operation.store(asked | carried_out,
+                          std::memory_order_relaxed);  // relaxed: before store()
     store(index, {.state = TaskState::pending});
     aside_.room.give_back(aside, bytes);
     letters_.erase({since(index), index});

@@ -120,6 +120,7 @@ enum class TaskState : std::uint8_t {
 // Of a task that is given up: its worker's tally has it, the supervisor has confirmed it, the program at
 // the queue's end has let go of it. With both of the last two it is over.
 inline constexpr std::uint8_t task_counted = 1, task_told = 2, task_seen = 4;
+inline constexpr std::uint64_t carried_out = 1;  // in `operation`: (J7)
 
 struct TaskWord {
   TaskState state = TaskState::free;

@@ -68,7 +68,7 @@ std::vector<std::byte> QueueLetters::read_head(const TaskSlot& words, TaskState 
 // The slot that held a letter cannot hold another by the time of the exchange: to be set aside a task must
 // be noted by the brain, whose one thread is here.
 QueueLetters::Requeue QueueLetters::requeue(TaskId task, std::uint64_t operation) noexcept {
-  const std::uint64_t asks = operation & ~std::uint64_t{1};  // the lowest bit: carried out
+  const std::uint64_t asks = operation & ~carried_out;
   for (std::uint32_t index = 0; index < shape_.all_slots(); ++index) {
     TaskSlot& words = slot(index);
     // sync queue.slot: acquire; pairs with QueueJournal::store(); shows all words of the slot
@@ -77,8 +77,9 @@ QueueLetters::Requeue QueueLetters::requeue(TaskId task, std::uint64_t operation
     if (next.state == TaskState::free) continue;
     if (words.task.load(std::memory_order_relaxed) != task) continue;   // relaxed: after the word
     const auto last = words.operation.load(std::memory_order_relaxed);  // relaxed: after the word
-    const bool ours = asks != 0 && (last & ~std::uint64_t{1}) == asks;
-    if (ours && ((last & 1) != 0 || next.state == TaskState::requeued)) return Requeue::repeated;
+    const bool ours = asks != 0 && (last & ~carried_out) == asks;
+    if (ours && ((last & carried_out) != 0 || next.state == TaskState::requeued))
+      return Requeue::repeated;
     if (next.state == TaskState::given_up) return Requeue::not_taken;
     if (next.state != TaskState::letter) return Requeue::unknown;
     words.operation.store(asks, std::memory_order_relaxed);  // relaxed: before the exchange
@@ -89,6 +90,20 @@ QueueLetters::Requeue QueueLetters::requeue(TaskId task, std::uint64_t operation
     return won ? Requeue::done : Requeue::unknown;
   }
   return Requeue::unknown;
+}
+
+std::vector<TaskId> QueueLetters::asked_for(std::uint64_t operation) const {
+  std::vector<TaskId> tasks;
+  const std::uint64_t asks = operation & ~carried_out;
+  for (std::uint32_t index = 0; asks != 0 && index < shape_.all_slots(); ++index) {
+    const TaskSlot& words = slot(index);
+    // sync queue.slot: acquire; pairs with QueueJournal::store(); shows all words of the slot
+    const TaskWord now = unpack_task(words.word.load(std::memory_order_acquire));
+    const auto last = words.operation.load(std::memory_order_relaxed);  // relaxed: after the word
+    if (now.state == TaskState::free || (last & ~carried_out) != asks) continue;
+    tasks.push_back(words.task.load(std::memory_order_relaxed));  // relaxed: after the word
+  }
+  return tasks;
 }
 
 void QueueLetters::ring() noexcept {

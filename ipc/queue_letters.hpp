@@ -43,6 +43,8 @@ class QueueLetters {
   };
   // `operation` names who asks, so that a request that is made again does nothing twice; 0: nobody.
   Requeue requeue(TaskId, std::uint64_t operation) noexcept;
+  // What requeue() would call repeated, to answer a request about all letters that is made again.
+  std::vector<TaskId> asked_for(std::uint64_t operation) const;
   // So that the dispatcher looks for what was requeued.
   void ring() noexcept;
 

@@ -90,6 +90,12 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
              [this](Slot slot, const Error& error) { violated(slot, error); },
              [this](const auto& where, const auto& task) { quarantined(where, task); }}),
       introducer_(config_, plan_, keeper_, make_post()),
+      letters_(config_, plan_, introducer_.journals(), journal_,
+               {[this](Slot slot, std::string_view queue) {
+                  desk_.send(slot, ipc::method::queue_requeued, {{"link", queue}}, {});
+                },
+                [this](Slot slot) { return processes_.generation(slot); },
+                [this](const EventRecord& event) { api_.happened(event); }}),
       supervision_(plan_, state_, record, make_shell()),
       sessions_(
           config_, plan_, make_post(),
@@ -134,6 +140,7 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
            sessions_,
            journal_,
            logs_,
+           letters_,
            {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_}}),
       bell_(io_, ::dup(keeper_.fd())),
       timer_(io_),
@@ -328,6 +335,7 @@ void Brain::on_timer() {
 void Brain::await_pulse() {
   state_.beat();
   introducer_.collect();
+  letters_.look();
   pulse_.expires_after(pulse_period);
   pulse_.async_wait([this](const auto& error) {
     if (!error) await_pulse();

@@ -56,6 +56,7 @@ class Introducer {
   void collect();
 
   nlohmann::json status() const;  // "links" of `status --json`
+  QueueJournals& journals() noexcept { return journals_; }
   // Why an instance starts without some of its links, "" normally.
   std::string complaint(Slot) const;
 
