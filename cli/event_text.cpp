@@ -50,6 +50,7 @@ std::string exit_text(const json& exit) {
   if (kind == "exit") return "exit code " + std::to_string(number(exit, "code"));
   if (kind == "oom") return signal + " (out of memory)";
   if (kind == "watchdog") return signal + " (watchdog)";
+  if (kind == "lease_timeout") return signal + " (lease timeout)";
   if (kind == "exec_failed") return "failure to start (" + string(exit, "error") + ")";
   return signal;
 }

@@ -83,7 +83,7 @@ struct Ready {
 };
 
 enum class LinkRole : std::uint8_t { from, to, client, server };
-struct LinkOpen {  // fds: predecessor and journal, where those are set
+struct LinkOpen {  // fds: predecessor, journal and lease, where those are set
   std::string pair, link;
   LinkRole role = LinkRole::from;
   std::string service;  // of a session; "" otherwise
@@ -96,7 +96,7 @@ struct LinkOpen {  // fds: predecessor and journal, where those are set
   std::optional<TopicPolicy> topic;  // on the wire: {overflow, history}
   bool session = false;
   std::uint16_t max_attempts = 0;  // of a queue; 0: it is none
-  bool predecessor = false, journal = false;
+  bool predecessor = false, journal = false, lease = false;
 };
 struct LinkPeer {  // fds: as named in `fds`: "segment", or the parts of a connection in order
   std::string pair;

@@ -33,6 +33,7 @@ Json encode(const LinkOpen& open) {
   if (open.max_attempts != 0) to["max_attempts"] = open.max_attempts;
   if (open.predecessor) to["fds"].push_back("predecessor");
   if (open.journal) to["fds"].push_back("journal");
+  if (open.lease) to["fds"].push_back("lease");
   return to;
 }
 
@@ -68,6 +69,7 @@ Result<LinkOpen> decode(const Json& params) {
   for (const auto& fd : fds) {
     open.predecessor = open.predecessor || fd == "predecessor";
     open.journal = open.journal || fd == "journal";
+    open.lease = open.lease || fd == "lease";
   }
   return in.finish(std::move(open));
 }

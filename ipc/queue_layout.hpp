@@ -88,8 +88,7 @@ struct alignas(cache_line) WorkerTally {
 };
 
 struct alignas(cache_line) TaskSlot {
-  std::atomic<std::uint64_t> word;
-  std::atomic<std::uint64_t> task;
+  std::atomic<std::uint64_t> word, task;
   std::atomic<std::uint64_t> offset, bytes;  // in the payload
   std::atomic<std::uint64_t> deal;
   std::atomic<std::uint64_t> since;      // when it was given up last: CLOCK_MONOTONIC, ns
@@ -149,8 +148,8 @@ struct JournalShape {
   std::uint32_t slots = 0, workers = 0;
   std::uint64_t payload_bytes = 0;
 
-  static constexpr std::uint32_t slots_min = 64, slots_max = 65536, workers_max = 8192;
-  static constexpr std::uint32_t letters_max = 1024;  // what one answer to an operator holds
+  static constexpr std::uint32_t slots_min = 64, slots_max = 65536, workers_max = 8192,
+                                 letters_max = 1024;
   static constexpr std::uint64_t bytes_a_slot = 256, payload_max = std::uint64_t{1} << 30;
 
   static constexpr JournalShape of(std::uint64_t capacity, std::uint32_t workers) noexcept {

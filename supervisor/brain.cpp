@@ -312,7 +312,8 @@ void Brain::changed() {
 
 void Brain::arm_timer() {
   const TimeNs due =
-      std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look()});
+      std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look(),
+                introducer_.leases().next_look(base::monotonic_ns())});
   if (due == time_never) {
     timer_.cancel();
     return;
@@ -328,6 +329,9 @@ void Brain::on_timer() {
   for (const auto& overdue : desk_.beats().look(now)) {
     supervision_.apply(WatchdogExpired{overdue.slot, overdue.generation});
   }
+  for (const auto& overdue : introducer_.leases().look(now)) {
+    supervision_.apply(LeaseExpired{overdue.slot, overdue.generation});
+  }
   supervision_.apply(Tick{});
 }
 
@@ -336,6 +340,7 @@ void Brain::await_pulse() {
   state_.beat();
   introducer_.collect();
   letters_.look();
+  arm_timer();  // whoever said hello since may be watched from now on
   pulse_.expires_after(pulse_period);
   pulse_.async_wait([this](const auto& error) {
     if (!error) await_pulse();

@@ -47,7 +47,7 @@ nlohmann::json render_exit(const ExitCause& cause) {
   if (cause.kind == ExitKind::none) return nullptr;
   nlohmann::json exit{{"kind", to_string(cause.kind)}, {"code", cause.code}, {"t_ns", cause.at}};
   const bool by_signal = cause.kind == ExitKind::signal || cause.kind == ExitKind::watchdog ||
-                         cause.kind == ExitKind::oom;
+                         cause.kind == ExitKind::lease || cause.kind == ExitKind::oom;
   if (by_signal) exit["signal"] = signal_name(cause.code);
   if (cause.kind == ExitKind::exec_failed) exit["error"] = ::strerror(cause.code);
   return exit;

@@ -75,7 +75,8 @@ class Completion {
 // A task to do. Ownership: keeps its queue alive. Threads: as the queue it came from.
 // Giving it back: destroyed without complete(), or by release(), it goes to whichever worker is free,
 //   without blame; destroyed while an exception unwinds, it is blamed as if it had killed this worker.
-// After a crash of this worker, of whatever cause: blamed.
+// After a crash of this worker, of whatever cause: blamed. Held for longer than the link's `lease_timeout`,
+//   it is the crash: this worker is killed, and complete() fails with stopped if it comes first.
 class Lease {
  public:
   Lease(std::shared_ptr<ipc::QueueConsumer>, Message, TaskId, std::uint32_t attempt) noexcept;
@@ -91,7 +92,8 @@ class Lease {
 
   // Success is the commit: the result survives the death of either end. `result` may lie in bytes().
   // Blocking: while results that the other end has not taken fill the link.
-  // Errors: timed_out, stopped, message_too_big, protocol_violation; the lease goes on then.
+  // Errors: timed_out, stopped, message_too_big, protocol_violation; the lease goes on then, unless it
+  //   ran out.
   //   invalid_argument when it is over.
   [[nodiscard]] Result<void> complete(std::span<const std::byte> result = {},
                                       Deadline = Deadline::never());

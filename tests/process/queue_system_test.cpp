@@ -105,6 +105,43 @@ TEST_F(QueueSystem, gives_up_a_task_over_which_workers_hang) {
   EXPECT_EQ(deaths, 2);
 }
 
+TEST_F(QueueSystem, kills_a_worker_that_holds_a_task_longer_than_its_lease_and_blames_that_task) {
+  start({.pusher = R"({"count": 200, "endless": 100})",
+         .max_attempts = 2,
+         .link_extra = R"(, "lease_timeout": "500ms")"});
+  await_all_over();
+  const auto tasks = over();
+  EXPECT_EQ(tasks.size(), 200U);
+  for (const auto& [task, seen] : tasks) {
+    EXPECT_EQ(seen.quarantined, task == 100) << task;
+    EXPECT_EQ(seen.first + seen.again, 1) << task;
+  }
+  std::size_t deaths = 0;
+  for (const char* doer : {"doer.0", "doer.1"}) {
+    for (const auto& event : system->events_of(doer, "worker.exited")) {
+      EXPECT_EQ(event["exit"]["kind"], "lease_timeout");
+      EXPECT_EQ(event["exit"]["signal"], "SIGKILL");
+      ++deaths;
+    }
+  }
+  EXPECT_EQ(deaths, 2U);
+}
+
+TEST_F(QueueSystem, kills_a_worker_over_its_lease_though_brain_and_pusher_died_meanwhile) {
+  start({.pusher = R"({"count": 50, "endless": 20})",
+         .max_attempts = 1,
+         .link_extra = R"(, "lease_timeout": "1s")"});
+  await_progress();
+  const int brain = system->brain_pid();
+  ::kill(brain, SIGKILL);
+  kill("pusher.0");
+  await_all_over();
+  for (const auto& [task, seen] : over()) EXPECT_EQ(seen.quarantined, task == 20) << task;
+  EXPECT_EQ(system->worker("doer.0")["restarts"].get<int>() +
+                system->worker("doer.1")["restarts"].get<int>(),
+            1);
+}
+
 TEST_F(QueueSystem, goes_on_without_a_worker_that_is_stopped) {
   start({.pusher = R"({"count": 10000})"});
   await_progress();

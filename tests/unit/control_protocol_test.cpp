@@ -248,6 +248,9 @@ TEST(Messages, open_a_link_with_all_that_an_end_needs) {
   open.predecessor = false;
   EXPECT_FALSE(there_and_back(open).predecessor);
   EXPECT_TRUE(there_and_back(open).journal);
+  EXPECT_FALSE(there_and_back(open).lease);
+  open.lease = true;
+  EXPECT_TRUE(there_and_back(open).lease);
   open.epoch = 0;
   EXPECT_FALSE(decode<LinkOpen>(encode(open)));
 }
