@@ -68,6 +68,24 @@ void add_status(CLI::App& app, Asked& asked) {
   });
 }
 
+std::string not_empty(const std::string& text) {
+  return text.empty() ? "needs a value that is not empty" : "";
+}
+
+void add_queue(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<QueueOptions>();
+  auto* command = app.add_subcommand("queue", "show queues and the tasks that they gave up");
+  command->add_option("NAME", options->name, "a queue's link; all without it");
+  command->add_flag("--json", options->json, "as JSON");
+  command
+      ->add_option("--requeue", options->requeue,
+                   "put a task that was given up back into play, by its number; or all")
+      ->check(CLI::Validator(not_empty, "ID"));
+  command->callback([&asked, options] {
+    asked.action = [&asked, options] { return queue(asked.system, *options); };
+  });
+}
+
 void add_control(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<KillOptions>();
   auto* killing = app.add_subcommand("kill", "send a signal to a worker; counts as a crash");
@@ -93,10 +111,6 @@ void add_control(CLI::App& app, Asked& asked) {
   app.add_subcommand("shutdown", "stop the whole system")->callback([&asked] {
     asked.action = [&asked] { return shutdown(asked.system); };
   });
-}
-
-std::string not_empty(const std::string& text) {
-  return text.empty() ? "needs a value that is not empty" : "";
 }
 
 // CLI11 would take -1 for the largest number there is.
@@ -277,6 +291,7 @@ int run_command_line(int argc, char** argv) {
   add_run(app, asked);
   add_config_commands(app, asked);
   add_status(app, asked);
+  add_queue(app, asked);
   add_control(app, asked);
   add_logs(app, asked);
   add_events(app, asked);

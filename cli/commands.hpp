@@ -38,6 +38,14 @@ struct StatusOptions {
 };
 Outcome status(const SystemChoice&, const StatusOptions&);
 
+// queue.cpp
+struct QueueOptions {
+  std::string name;     // "" = all
+  std::string requeue;  // "" = none; a task's number, or "all"
+  bool json = false;
+};
+Outcome queue(const SystemChoice&, const QueueOptions&);
+
 // control.cpp
 struct KillOptions {
   std::string name;

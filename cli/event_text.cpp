@@ -50,6 +50,7 @@ std::string exit_text(const json& exit) {
   if (kind == "exit") return "exit code " + std::to_string(number(exit, "code"));
   if (kind == "oom") return signal + " (out of memory)";
   if (kind == "watchdog") return signal + " (watchdog)";
+  if (kind == "lease_timeout") return signal + " (lease timeout)";
   if (kind == "exec_failed") return "failure to start (" + string(exit, "error") + ")";
   return signal;
 }
@@ -87,6 +88,17 @@ EventText::Words EventText::words_for(const json& event) {
   if (type == "task.quarantined") {
     return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
                 " given up after " + std::to_string(number(event, "attempts")) + " attempts",
+            Colour::red};
+  }
+  if (type == "task.requeued") {
+    return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
+                " requeued",
+            Colour::yellow};
+  }
+  if (type == "task.dropped") {
+    return {"dead letter " + std::to_string(number(event, "task")) + " of " +
+                string(event, "link") + " dropped for want of room, " +
+                std::to_string(number(event, "dropped")) + " so far",
             Colour::red};
   }
   if (type == "brain.recovered") {

@@ -7,21 +7,9 @@
 namespace bulkhead::ipc {
 namespace {
 
-constexpr std::string_view side_names[] = {"from", "to"};
-constexpr std::string_view role_names[] = {"from", "to", "client", "server"};
 constexpr std::string_view hello_role_names[] = {"worker", "client"};
-constexpr std::string_view transport_names[] = {"shm", "unix", "tcp", "pipe"};
-constexpr std::string_view wait_names[] = {"adaptive", "spin", "block"};
-constexpr std::string_view overflow_names[] = {"block", "drop_oldest", "drop_newest", "conflate"};
 constexpr std::string_view update_names[] = {"peer_segment", "peer_died", "sockets", "peer_closed"};
 constexpr std::string_view phase_names[] = {"starting", "ready", "stopping"};
-
-template <std::size_t N, class Enum>
-Json name_of(const std::string_view (&names)[N], Enum value) {
-  const auto index = static_cast<std::size_t>(value);
-  BULKHEAD_ASSERT(index < N);
-  return names[index];
-}
 
 // 64 bits do not survive a JSON number in every language, so the hash travels as hex.
 std::string to_hex(std::uint64_t value) {
@@ -206,66 +194,6 @@ Result<Ready> decode(const Json& params) {
   FieldReader in(method::ready, params);
   in.required("generation", ready.generation);
   return in.finish(ready);
-}
-
-Json encode(const LinkOpen& open) {
-  Json to{{"pair", open.pair},
-          {"link", open.link},
-          {"role", name_of(role_names, open.role)},
-          {"side", name_of(side_names, open.side)},
-          {"peer", open.peer},
-          {"peer_generation", open.peer_generation},
-          {"epoch", open.epoch},
-          {"transport", name_of(transport_names, open.transport)},
-          {"capacity", open.options.capacity},
-          {"max_message", open.options.max_message},
-          {"wait", name_of(wait_names, open.options.wait)},
-          {"session", open.session}};
-  if (!open.service.empty()) to["service"] = open.service;
-  if (open.topic) {
-    to["topic"] = {{"overflow", name_of(overflow_names, open.topic->overflow)},
-                   {"history", open.topic->history}};
-  }
-  if (open.max_attempts != 0) to["max_attempts"] = open.max_attempts;
-  if (open.predecessor) to["fds"].push_back("predecessor");
-  if (open.journal) to["fds"].push_back("journal");
-  return to;
-}
-
-template <>
-Result<LinkOpen> decode(const Json& params) {
-  LinkOpen open;
-  std::vector<std::string> fds;
-  Json topic;
-  FieldReader in(method::link_open, params);
-  in.required("pair", open.pair)
-      .required("link", open.link)
-      .required_name("role", role_names, open.role)
-      .optional("service", open.service)
-      .required_name("side", side_names, open.side)
-      .required("peer", open.peer)
-      .optional("peer_generation", open.peer_generation)
-      .required("epoch", open.epoch)
-      .required_name("transport", transport_names, open.transport)
-      .required("capacity", open.options.capacity)
-      .required("max_message", open.options.max_message)
-      .required_name("wait", wait_names, open.options.wait)
-      .optional("session", open.session)
-      .optional("topic", topic)
-      .optional("max_attempts", open.max_attempts)
-      .optional("fds", fds);
-  if (!topic.is_null()) {
-    FieldReader policy("link.open topic", topic);
-    policy.required_name("overflow", overflow_names, open.topic.emplace().overflow)
-        .optional("history", open.topic->history);
-    if (policy.failed()) return policy.error();
-  }
-  if (open.epoch == 0) in.reject("epoch", "is 0; the first is 1");
-  for (const auto& fd : fds) {
-    open.predecessor = open.predecessor || fd == "predecessor";
-    open.journal = open.journal || fd == "journal";
-  }
-  return in.finish(std::move(open));
 }
 
 Json encode(const LinkPeer& peer) {

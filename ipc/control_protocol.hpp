@@ -29,8 +29,7 @@ namespace method {
 inline constexpr std::string_view hello = "hello";
 // worker -> brain
 inline constexpr std::string_view ready = "ready", status = "status", link_offer = "link.offer",
-                                  link_closed = "link.closed", service_connect = "service.connect",
-                                  task_quarantined = "task.quarantined";
+                                  link_closed = "link.closed", service_connect = "service.connect";
 // brain -> worker
 inline constexpr std::string_view link_open = "link.open", link_kept = "link.kept",
                                   link_peer = "link.peer", stop = "stop", resync = "resync";
@@ -84,7 +83,7 @@ struct Ready {
 };
 
 enum class LinkRole : std::uint8_t { from, to, client, server };
-struct LinkOpen {  // fds: predecessor and journal, where those are set
+struct LinkOpen {  // fds: predecessor, journal and lease, where those are set
   std::string pair, link;
   LinkRole role = LinkRole::from;
   std::string service;  // of a session; "" otherwise
@@ -97,7 +96,7 @@ struct LinkOpen {  // fds: predecessor and journal, where those are set
   std::optional<TopicPolicy> topic;  // on the wire: {overflow, history}
   bool session = false;
   std::uint16_t max_attempts = 0;  // of a queue; 0: it is none
-  bool predecessor = false, journal = false;
+  bool predecessor = false, journal = false, lease = false;
 };
 struct LinkPeer {  // fds: as named in `fds`: "segment", or the parts of a connection in order
   std::string pair;
@@ -117,12 +116,6 @@ struct LinkKept {
 struct LinkClosed {
   std::string pair;
   std::uint16_t epoch = 0;
-};
-// A request, so that a change of brains loses none; the answer is empty.
-struct TaskQuarantined {
-  std::string pair;  // of the worker that it failed with last
-  std::uint64_t task = 0;
-  std::uint32_t attempts = 0;
 };
 struct ServiceConnect {
   std::string service;
@@ -164,7 +157,6 @@ struct ResyncAnswer {
 [[nodiscard]] Json encode(const LinkOffer&);
 [[nodiscard]] Json encode(const LinkKept&);
 [[nodiscard]] Json encode(const LinkClosed&);
-[[nodiscard]] Json encode(const TaskQuarantined&);
 [[nodiscard]] Json encode(const ServiceConnect&);
 [[nodiscard]] Json encode(const ServiceConnectAnswer&);
 [[nodiscard]] Json encode(const Stop&);
@@ -193,8 +185,6 @@ template <>
 Result<LinkKept> decode(const Json&);
 template <>
 Result<LinkClosed> decode(const Json&);
-template <>
-Result<TaskQuarantined> decode(const Json&);
 template <>
 Result<ServiceConnect> decode(const Json&);
 template <>

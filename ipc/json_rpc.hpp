@@ -36,6 +36,14 @@ struct ControlMessage {
 // Errors: protocol_violation for anything that is not a JSON-RPC 2.0 message with an unsigned id.
 [[nodiscard]] Result<ControlMessage> read_message(const Json& body);
 
+// An enum's value as a string out of `names`: what FieldReader::required_name reads.
+template <std::size_t N, class Enum>
+Json name_of(const std::string_view (&names)[N], Enum value) {
+  const auto index = static_cast<std::size_t>(value);
+  BULKHEAD_ASSERT(index < N);
+  return names[index];
+}
+
 // Reads the fields of one object. The first wrong field stops the reading, and finish() tells of
 // it: "control message link.peer: field epoch is missing" (protocol_violation).
 //   FieldReader in("link.offer", params);

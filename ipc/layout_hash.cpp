@@ -6,6 +6,7 @@
 
 #include "ipc/control_protocol.hpp"
 #include "ipc/framing.hpp"
+#include "ipc/lease_page.hpp"
 #include "ipc/queue_frame.hpp"
 #include "ipc/queue_layout.hpp"
 #include "ipc/rpc_frame.hpp"
@@ -48,6 +49,7 @@ constexpr std::uint64_t hash = hash_of({
     frame_trailer_bytes,
     packet_payload_max,
 
+    sizeof(LeasePage),
     journal_layout_hash(),
     sizeof(QueueFrame),
     offsetof(QueueFrame, epoch),

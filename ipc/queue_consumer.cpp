@@ -3,16 +3,26 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "ipc/endpoint.hpp"
 
 namespace bulkhead::ipc {
 
-QueueConsumer::QueueConsumer(Channel channel) noexcept
+QueueConsumer::QueueConsumer(Channel channel, std::optional<LeaseClock> clock) noexcept
     : channel_(std::move(channel)),
+      clock_(std::move(clock)),
       epoch_(channel_.endpoint().spec().epoch),
       message_max_(channel_.endpoint().spec().options.max_message - queue_frame_bytes) {}
 
+// The dispatcher must hear nothing more of us: it blames the task that we held, once we are dead.
+Error QueueConsumer::condemned() {
+  return make_error(Errc::stopped, channel_.endpoint().spec().link +
+                                       ": the task was held for longer than the lease_timeout; "
+                                       "the supervisor kills this worker");
+}
+
 Result<Lease> QueueConsumer::lease(Deadline deadline) {
+  if (clock_ && clock_->is_condemned()) return condemned();
   if (is_leased_) {
     return make_error(Errc::invalid_argument,
                       channel_.endpoint().spec().link +
@@ -51,6 +61,7 @@ Result<Lease> QueueConsumer::lease(Deadline deadline) {
     }
     leased_ = begun;
     is_leased_ = true;
+    if (clock_) clock_->begin(base::monotonic_ns());
     return Lease(shared_from_this(), std::move(*message), begun.task, begun.attempt);
   }
 }
@@ -65,7 +76,12 @@ Result<void> QueueConsumer::complete(Message& task, std::span<const std::byte> r
   }
   QueueFrame done = leased_;
   done.kind = QueueFrame::Kind::completed;
-  if (auto sent = send(done, result, deadline); !sent) return sent;
+  // Before it is said: what is said is not taken back. To wait for room is no longer to hold the task.
+  if (clock_ && !clock_->end()) return condemned();
+  if (auto sent = send(done, result, deadline); !sent) {
+    if (clock_) clock_->go_on();
+    return sent;
+  }
   // Only for the room that it takes: what is over and what is not, the dispatcher's journal says.
   task.acknowledge();
   is_leased_ = false;
@@ -76,6 +92,7 @@ void QueueConsumer::give_back(Message& task, QueueFrame::Kind why) noexcept {
   QueueFrame frame = leased_;
   frame.kind = why;
   is_leased_ = false;
+  if (clock_ && !clock_->end()) return task.release();
   task.acknowledge();
   owed_.push_back(frame);
   // With no room the next lease() waits for it. Dying before that, we are suspected as if we had it.

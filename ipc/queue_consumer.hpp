@@ -8,16 +8,19 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "ipc/lease_page.hpp"
 #include "ipc/queue_frame.hpp"
 
 namespace bulkhead::ipc {
 
 class QueueConsumer : public std::enable_shared_from_this<QueueConsumer> {
  public:
-  explicit QueueConsumer(Channel) noexcept;
+  // The clock: of a queue with a `lease_timeout`.
+  explicit QueueConsumer(Channel, std::optional<LeaseClock> = std::nullopt) noexcept;
 
   Result<Lease> lease(Deadline);
 
@@ -29,10 +32,12 @@ class QueueConsumer : public std::enable_shared_from_this<QueueConsumer> {
   QueueStats stats() const noexcept { return stats_; }
 
  private:
+  Error condemned();
   Result<void> say_what_is_owed(Deadline);
   Result<void> send(const QueueFrame&, std::span<const std::byte> result, Deadline);
 
   Channel channel_;
+  std::optional<LeaseClock> clock_;
   const std::uint16_t epoch_;  // our incarnation
   const std::size_t message_max_;
   QueueFrame leased_;  // what is out, as it is told of

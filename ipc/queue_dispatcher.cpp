@@ -77,6 +77,9 @@ void QueueDispatcher::take_over() {
         if (Member* const member = member_of(word.worker)) member->awaited.push_back(slot);
         break;
       case TaskState::given_up: give_up(slot, true); break;
+      case TaskState::letter:
+      case TaskState::requeued:  // with the next turn
+      case TaskState::dropped:
       case TaskState::free: break;
     }
   }
@@ -142,7 +145,7 @@ void QueueDispatcher::settled(const QueueOutcome& outcome) noexcept {
   if (outcome.quarantined) {
     journal_.mark(outcome.slot, task_seen);
     if ((journal_.word(outcome.slot).flags & task_told) != 0) {
-      journal_.finish(outcome.slot);
+      journal_.set_aside(outcome.slot);
     } else {
       ++only_unnoted_;
     }
@@ -162,6 +165,7 @@ void QueueDispatcher::returned(std::unique_ptr<QueueOutcome> outcome) noexcept {
 void QueueDispatcher::turn() {
   for (auto& member : members_) attend(*member);
   hear_desk();
+  readmit();
   deal();
 }
 
@@ -254,6 +258,7 @@ QueueStats QueueDispatcher::stats() const {
   stats.outstanding = journal_.count() - only_unnoted_;
   stats.waiting = pending_.size();
   stats.quarantined = journal_.given_up();
+  stats.dead_letters = journal_.letters();
   stats.stale = stale_;
   stats.violations = violations_;
   return stats;

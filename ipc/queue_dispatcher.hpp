@@ -34,6 +34,7 @@ class QuarantineDesk {
     std::string pair;  // of the worker that the task failed with last
     TaskId task = 0;
     std::uint32_t attempts = 0;
+    std::uint64_t since_ns = 0;  // when: it may be requeued, and given up again
   };
   virtual ~QuarantineDesk() = default;
   virtual std::uint64_t report(const Report&) = 0;
@@ -118,6 +119,7 @@ class QueueDispatcher : public std::enable_shared_from_this<QueueDispatcher> {
   Member* least_busy() noexcept;
   bool deal_to(Member&, SlotIndex);
   void hear_desk();
+  void readmit();
   void acknowledge_in_order(Member&) noexcept;
   void wait(Deadline);
   Error error(Errc, const char* what = "") const;

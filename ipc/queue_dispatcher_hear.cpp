@@ -1,6 +1,7 @@
 // What the dispatcher of a queue does with what workers say, and with their deaths.
 #include <utility>
 
+#include "base/clock.hpp"
 #include "ipc/endpoint.hpp"
 #include "ipc/queue_dispatcher.hpp"
 
@@ -142,7 +143,7 @@ void QueueDispatcher::return_unblamed(SlotIndex slot) {
 }
 
 void QueueDispatcher::blame(SlotIndex slot) {
-  if (journal_.return_blamed(slot)) {
+  if (journal_.return_blamed(slot, base::monotonic_ns())) {
     pending_.emplace(journal_.task(slot), slot);
   } else {
     give_up(slot, false);
@@ -152,11 +153,11 @@ void QueueDispatcher::blame(SlotIndex slot) {
 void QueueDispatcher::give_up(SlotIndex slot, bool redelivered) {
   const TaskWord word = journal_.word(slot);
   const bool told = (word.flags & task_told) != 0, seen = (word.flags & task_seen) != 0;
-  if (told && seen) return journal_.finish(slot);
+  if (told && seen) return journal_.set_aside(slot);
   Member* const member = member_of(word.worker);
   if (!told) {
-    const auto report =
-        desk_->report({member != nullptr ? member->pair : "", journal_.task(slot), word.blamed});
+    const auto report = desk_->report({member != nullptr ? member->pair : "", journal_.task(slot),
+                                       word.blamed, journal_.since(slot)});
     reports_.emplace(report, journal_.task(slot));
   }
   if (seen) {
@@ -183,12 +184,17 @@ void QueueDispatcher::hear_desk() {
     if (const auto slot = journal_.find(report->second)) {
       journal_.mark(*slot, task_told);
       if ((journal_.word(*slot).flags & task_seen) != 0) {
-        journal_.finish(*slot);
+        journal_.set_aside(*slot);
         --only_unnoted_;
       }
     }
     report = reports_.erase(report);
   }
+}
+
+// By an operator, through the supervisor.
+void QueueDispatcher::readmit() {
+  for (const SlotIndex slot : journal_.readmit()) pending_.emplace(journal_.task(slot), slot);
 }
 
 void QueueDispatcher::acknowledge_in_order(Member& member) noexcept {

@@ -26,6 +26,10 @@ Result<void> allocate(int fd, std::uint64_t from, std::uint64_t bytes) {
   return {};
 }
 
+bool is_aside(TaskState state) noexcept {
+  return state == TaskState::letter || state == TaskState::requeued;
+}
+
 }  // namespace
 
 Result<base::UniqueFd> QueueJournal::create(const std::string& name, const JournalShape& shape) {
@@ -66,7 +70,8 @@ QueueJournal::QueueJournal(base::UniqueFd fd, base::MappedRegion region, Journal
       region_(std::move(region)),
       shape_(shape),
       limits_(limits),
-      room_(shape.payload_bytes) {}
+      payload_(shape.payload_at(), shape.payload_bytes),
+      aside_(shape.letters_at(), shape.letter_bytes()) {}
 
 Result<QueueJournal> QueueJournal::take_over(base::UniqueFd fd, const JournalLimits& limits) {
   if (limits.max_attempts == 0) {
@@ -90,14 +95,15 @@ Result<void> QueueJournal::adopt() {
   const std::uint64_t counted = pushed_;
   std::vector<std::uint16_t> epochs(shape_.workers, 0);
   std::vector<bool> has_started(shape_.workers, false);
-  for (SlotIndex index = 0; index < shape_.slots; ++index) {
+  std::vector<SlotIndex> condemned;
+  for (SlotIndex index = 0; index < shape_.all_slots(); ++index) {
     // sync queue.slot: acquire; pairs with store(); shows all words of the slot
     const std::uint64_t state = slot(index).word.load(std::memory_order_acquire) >> 56;
     if (state == 0) {
       free_slots_.push_back(index);
       continue;
     }
-    if (state > static_cast<std::uint64_t>(TaskState::given_up)) {
+    if (state > static_cast<std::uint64_t>(TaskState::dropped)) {
       return damaged(index, "its state is none that there is");
     }
     if (task(index) == 0 || task(index) > counted + 1) {
@@ -105,37 +111,40 @@ Result<void> QueueJournal::adopt() {
     }
     if (auto adopted = adopt_slot(index, epochs, has_started); !adopted) return adopted;
     pushed_ = std::max(pushed_, task(index));
-    ++used_;
+    if (state < static_cast<std::uint64_t>(TaskState::letter)) ++used_;
+    if (state == static_cast<std::uint64_t>(TaskState::dropped)) condemned.push_back(index);
+  }
+  if (used_ > shape_.slots || letters_.size() > shape_.letters()) {
+    return damaged(shape_.all_slots(),
+                   "there are more tasks, or dead letters, than it has room for");
   }
   // The lowest slots go out first, as the lowest room does.
   std::reverse(free_slots_.begin(), free_slots_.end());
   // sync queue.pushed: release; pairs with adopt() and the view; nothing but the word
   page().pushed.store(pushed_, std::memory_order_release);
-  page().finished.store(pushed_ - used_, std::memory_order_relaxed);  // relaxed: a figure
+  note_finished();
+  for (const SlotIndex index : condemned) drop(index);
   return {};
 }
 
 Result<void> QueueJournal::adopt_slot(SlotIndex index, std::vector<std::uint16_t>& epochs,
                                       std::vector<bool>& has_started) {
   const TaskWord now = word(index);
-  const auto& words = slot(index);
-  const std::uint64_t offset =
-      words.offset.load(std::memory_order_relaxed);  // relaxed: after the slot's word
-  const std::uint64_t bytes =
-      words.bytes.load(std::memory_order_relaxed);  // relaxed: after the slot's word
-  if (bytes < queue_frame_bytes || bytes > limits_.message_max) {
-    return damaged(index, "it is larger or smaller than a task can be");
-  }
-  if (!room_.take_at(offset, bytes)) return damaged(index, "its bytes lie where others are");
   if (!by_task_.emplace(task(index), index).second) return damaged(index, "its number is double");
-  grown_ = std::max(grown_, offset + bytes);
-  const bool over = now.state == TaskState::given_up;
+  if (now.state == TaskState::dropped) return {};
+  if (auto adopted = adopt_bytes(index, now.state); !adopted) return adopted;
+  const bool over = now.state >= TaskState::given_up;
   if (over ? now.blamed == 0 : now.blamed >= limits_.max_attempts) {
     return damaged(index, "it has been blamed as often as it cannot have been");  // (J5)
   }
   if (now.state == TaskState::pending) return {};
   if (now.worker >= shape_.workers || now.epoch == 0) {
     return damaged(index, "it is with a worker that there is not");
+  }
+  if (is_aside(now.state)) {
+    letters_.emplace(since(index), index);
+    if (now.state == TaskState::requeued) requeued_.push_back(index);
+    return {};
   }
   if (over) {
     count_given_up(index);
@@ -149,6 +158,22 @@ Result<void> QueueJournal::adopt_slot(SlotIndex index, std::vector<std::uint16_t
   }
   epoch = now.epoch;
   if (now.state == TaskState::started) has_started[now.worker] = true;
+  return {};
+}
+
+Result<void> QueueJournal::adopt_bytes(SlotIndex index, TaskState state) {
+  const auto& words = slot(index);
+  const bool aside = is_aside(state);
+  // relaxed: after the slot's word
+  const std::uint64_t offset = (aside ? words.aside : words.offset).load(std::memory_order_relaxed);
+  const std::uint64_t bytes =
+      words.bytes.load(std::memory_order_relaxed);  // relaxed: after the slot's word
+  if (bytes < queue_frame_bytes || bytes > limits_.message_max) {
+    return damaged(index, "it is larger or smaller than a task can be");
+  }
+  Area& area = aside ? aside_ : payload_;
+  if (!area.room.take_at(offset, bytes)) return damaged(index, "its bytes lie where others are");
+  area.grown = std::max(area.grown, offset + bytes);
   return {};
 }
 
@@ -181,12 +206,19 @@ TaskId QueueJournal::task(SlotIndex index) const noexcept {
 std::uint64_t QueueJournal::deal_of(SlotIndex index) const noexcept {
   return slot(index).deal.load(std::memory_order_relaxed);  // relaxed: as word()
 }
+std::uint64_t QueueJournal::since(SlotIndex index) const noexcept {
+  return slot(index).since.load(std::memory_order_relaxed);  // relaxed: as word()
+}
+
+std::byte* QueueJournal::place(const Area& area, std::uint64_t offset) const noexcept {
+  return region_.data() + area.at + offset;
+}
 
 std::span<std::byte> QueueJournal::message(SlotIndex index) const noexcept {
   const auto& words = slot(index);
   const auto offset = words.offset.load(std::memory_order_relaxed);  // relaxed: as word()
   const auto bytes = words.bytes.load(std::memory_order_relaxed);    // relaxed: as word()
-  return {region_.data() + shape_.payload_at() + offset, bytes};
+  return {place(payload_, offset), bytes};
 }
 
 std::optional<SlotIndex> QueueJournal::find(TaskId task) const noexcept {
@@ -201,26 +233,27 @@ std::vector<SlotIndex> QueueJournal::tasks() const {
   return all;
 }
 
-Result<void> QueueJournal::grow_to(std::uint64_t end) {
-  if (end <= grown_) return {};
+Result<std::uint64_t> QueueJournal::take_room(Area& area, std::uint64_t bytes) {
+  const auto offset = area.room.take(bytes);
+  if (!offset) return make_error(Errc::would_block, {});
+  const std::uint64_t end = *offset + bytes;
+  if (end <= area.grown) return *offset;
   const std::uint64_t wanted =
-      std::min((end + growth_bytes - 1) / growth_bytes * growth_bytes, shape_.payload_bytes);
-  if (auto done = allocate(fd_.get(), shape_.payload_at() + grown_, wanted - grown_); !done) {
+      std::min((end + growth_bytes - 1) / growth_bytes * growth_bytes, area.bytes);
+  if (auto done = allocate(fd_.get(), area.at + area.grown, wanted - area.grown); !done) {
+    area.room.give_back(*offset, bytes);
     return make_error(Errc::out_of_budget, done.error().to_string());
   }
-  grown_ = wanted;
-  return {};
+  area.grown = wanted;
+  return *offset;
 }
 
 Result<SlotIndex> QueueJournal::push(std::span<const std::byte> bytes) {
-  if (free_slots_.empty()) return make_error(Errc::would_block, {});
+  // What was requeued would wait for ever behind small tasks that fit where it does not.
+  if (used_ == shape_.slots || !requeued_.empty()) return make_error(Errc::would_block, {});
   const std::uint64_t size = queue_frame_bytes + bytes.size();
-  const auto offset = room_.take(size);
-  if (!offset) return make_error(Errc::would_block, {});
-  if (auto grown = grow_to(*offset + size); !grown) {
-    room_.give_back(*offset, size);
-    return grown.error();
-  }
+  const auto offset = take_room(payload_, size);
+  if (!offset) return offset.error();
   const SlotIndex index = free_slots_.back();
   free_slots_.pop_back();
   auto& words = slot(index);
@@ -228,6 +261,7 @@ Result<SlotIndex> QueueJournal::push(std::span<const std::byte> bytes) {
   words.offset.store(*offset, std::memory_order_relaxed);    // relaxed: before store()
   words.bytes.store(size, std::memory_order_relaxed);        // relaxed: before store()
   words.deal.store(0, std::memory_order_relaxed);            // relaxed: before store()
+  words.operation.store(0, std::memory_order_relaxed);       // relaxed: before store()
   const auto to = message(index);
   if (!bytes.empty()) std::memcpy(to.data() + queue_frame_bytes, bytes.data(), bytes.size());
   store(index, {.state = TaskState::pending});
@@ -271,7 +305,7 @@ void QueueJournal::return_unblamed(SlotIndex index) {
   store(index, {.state = TaskState::pending, .blamed = now.blamed});
 }
 
-bool QueueJournal::return_blamed(SlotIndex index) {
+bool QueueJournal::return_blamed(SlotIndex index, std::uint64_t now_ns) {
   TaskWord next = word(index);
   BULKHEAD_ASSERT(next.state == TaskState::started);
   ++next.blamed;
@@ -279,6 +313,10 @@ bool QueueJournal::return_blamed(SlotIndex index) {
     store(index, {.state = TaskState::pending, .blamed = next.blamed});
     return true;
   }
+  const auto tally_before = load_twin(tally(next.worker).given_up).value_or(TwinWords{0, 0});
+  slot(index).since.store(now_ns, std::memory_order_relaxed);  // relaxed: before store()
+  slot(index).aside.store(tally_before.first + 1,
+                          std::memory_order_relaxed);  // relaxed: before store()
   next.state = TaskState::given_up;
   store(index, next);
   count_given_up(index);
@@ -291,7 +329,8 @@ void QueueJournal::count_given_up(SlotIndex index) {
   if ((now.flags & task_counted) != 0) return;
   auto& tally_of = tally(now.worker).given_up;
   const auto before = load_twin(tally_of).value_or(TwinWords{0, 0});
-  if (before.second != task(index)) store_twin(tally_of, before.first + 1, task(index));
+  const auto after = slot(index).aside.load(std::memory_order_relaxed);  // relaxed: as word()
+  if (before.first < after) store_twin(tally_of, after, task(index));
   mark(index, task_counted);
 }
 
@@ -307,11 +346,19 @@ void QueueJournal::finish(SlotIndex index) {
   const auto& words = slot(index);
   const auto offset = words.offset.load(std::memory_order_relaxed);  // relaxed: as word()
   const auto bytes = words.bytes.load(std::memory_order_relaxed);    // relaxed: as word()
+  free_slot(index);
+  payload_.room.give_back(offset, bytes);
+  --used_;
+  note_finished();
+}
+
+void QueueJournal::free_slot(SlotIndex index) {
   by_task_.erase(task(index));
   store(index, {});
-  room_.give_back(offset, bytes);
   free_slots_.push_back(index);
-  --used_;
+}
+
+void QueueJournal::note_finished() noexcept {
   page().finished.store(pushed_ - used_, std::memory_order_relaxed);  // relaxed: a figure
 }
 

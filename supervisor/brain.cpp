@@ -90,6 +90,12 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
              [this](Slot slot, const Error& error) { violated(slot, error); },
              [this](const auto& where, const auto& task) { quarantined(where, task); }}),
       introducer_(config_, plan_, keeper_, make_post()),
+      letters_(config_, plan_, introducer_.journals(), journal_,
+               {[this](Slot slot, std::string_view queue) {
+                  desk_.send(slot, ipc::method::queue_requeued, {{"link", queue}}, {});
+                },
+                [this](Slot slot) { return processes_.generation(slot); },
+                [this](const EventRecord& event) { api_.happened(event); }}),
       supervision_(plan_, state_, record, make_shell()),
       sessions_(
           config_, plan_, make_post(),
@@ -134,6 +140,7 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
            sessions_,
            journal_,
            logs_,
+           letters_,
            {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_}}),
       bell_(io_, ::dup(keeper_.fd())),
       timer_(io_),
@@ -305,7 +312,8 @@ void Brain::changed() {
 
 void Brain::arm_timer() {
   const TimeNs due =
-      std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look()});
+      std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look(),
+                introducer_.leases().next_look(base::monotonic_ns())});
   if (due == time_never) {
     timer_.cancel();
     return;
@@ -321,6 +329,9 @@ void Brain::on_timer() {
   for (const auto& overdue : desk_.beats().look(now)) {
     supervision_.apply(WatchdogExpired{overdue.slot, overdue.generation});
   }
+  for (const auto& overdue : introducer_.leases().look(now)) {
+    supervision_.apply(LeaseExpired{overdue.slot, overdue.generation});
+  }
   supervision_.apply(Tick{});
 }
 
@@ -328,6 +339,8 @@ void Brain::on_timer() {
 void Brain::await_pulse() {
   state_.beat();
   introducer_.collect();
+  letters_.look();
+  arm_timer();  // whoever said hello since may be watched from now on
   pulse_.expires_after(pulse_period);
   pulse_.async_wait([this](const auto& error) {
     if (!error) await_pulse();

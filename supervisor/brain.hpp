@@ -65,6 +65,7 @@ class Brain {
   LogFeed logs_;
   WorkerDesk desk_;
   Introducer introducer_;
+  DeadLetters letters_;
   Supervision supervision_;
   Sessions sessions_;
   std::vector<Violations> violations_;  // by slot

@@ -23,10 +23,11 @@ void Brain::violated(Slot slot, const Error& error) {
 }
 
 void Brain::quarantined(const Introducer::Quarantined& in, const ipc::TaskQuarantined& task) {
-  const auto generation = processes_.generation(in.worker);
-  if (const auto event = journal_.task_quarantined(
-          {in.worker, generation, in.link, task.task, task.attempts}, base::monotonic_ns()))
-    api_.happened(*event);
+  const auto event =
+      journal_.task({EventType::task_quarantined, in.worker, processes_.generation(in.worker),
+                     in.link, task.task, task.attempts, task.since_ns},
+                    base::monotonic_ns());
+  if (event) api_.happened(*event);
 }
 
 void Brain::announce(const Announce& what) {

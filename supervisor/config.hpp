@@ -111,7 +111,8 @@ struct LinkConfig {
   std::vector<std::string> to;        // one name unless a topic
   std::vector<TopicPolicy> policies;  // of a topic: beside `to`
   ChannelOptions options;
-  std::uint16_t max_attempts = 3;  // of a queue
+  std::uint16_t max_attempts = 3;         // of a queue
+  std::optional<Duration> lease_timeout;  // of a queue
 };
 
 struct SystemConfig {

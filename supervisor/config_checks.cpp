@@ -102,7 +102,8 @@ class CycleSearch {
 };
 
 // Places in the keeper's store: log pipes, control socket, attention, beat; for a pair the segments of
-// both sides, those of their predecessors, and a note of the connection. Some are the system's own.
+// both sides, those of their predecessors, and a note of the connection; with a lease_timeout the lease
+// page. Some are the system's own.
 constexpr std::uint64_t store_places_of_system = 64, store_places_of_pair = 5;
 std::uint64_t store_places_of(const WorkerConfig& worker) {
   return worker.instances * std::uint64_t{worker.runtime ? worker.watchdog ? 5U : 4U : 2U};
@@ -167,7 +168,8 @@ void check_totals(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.links.size(); ++i) {
     const LinkConfig& link = draft.config.links[i];
     const std::uint64_t journal = link.type == LinkType::queue ? 1 : 0;
-    check(draft.link_at[i], store_places_of_pair * draft.pairs_of(link) + journal, places,
+    const std::uint64_t of_pair = store_places_of_pair + (link.lease_timeout ? 1 : 0);
+    check(draft.link_at[i], of_pair * draft.pairs_of(link) + journal, places,
           keeper_layout::store_entries_max, "places in the keeper's store of descriptors");
   }
 }

@@ -133,7 +133,10 @@ Json link_json(const LinkConfig& link) {
             {"wait", config_keys::word(config_keys::wait_mode, link.options.wait)},
             {"overflow", "block"}};
   if (link.type != LinkType::queue) json["history"] = 0;
-  if (link.type == LinkType::queue) json["max_attempts"] = link.max_attempts;
+  if (link.type == LinkType::queue) {
+    json["max_attempts"] = link.max_attempts;
+    json["lease_timeout"] = link.lease_timeout ? format_duration(*link.lease_timeout) : "none";
+  }
   return json;
 }
 

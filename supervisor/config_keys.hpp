@@ -54,9 +54,10 @@ inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key
                                    Key{"pids"}};
 inline constexpr std::array cpu{Key{"affinity"}, Key{"nice"}};
 inline constexpr std::array provided{Key{"name"}, Key{"transport"}};
-inline constexpr std::array link{Key{"type"},     Key{"from"},        Key{"to"},   Key{"transport"},
-                                 Key{"capacity"}, Key{"max_message"}, Key{"wait"}, Key{"overflow"},
-                                 Key{"history"},  Key{"max_attempts"}};
+inline constexpr std::array link{Key{"type"},         Key{"from"},         Key{"to"},
+                                 Key{"transport"},    Key{"capacity"},     Key{"max_message"},
+                                 Key{"wait"},         Key{"overflow"},     Key{"history"},
+                                 Key{"max_attempts"}, Key{"lease_timeout"}};
 inline constexpr std::array subscriber{Key{"worker"}, Key{"overflow"}, Key{"history"}};
 inline constexpr std::array supervisor{
     Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};

@@ -65,6 +65,18 @@ void read_max_attempts(const ObjectAt& section, LinkConfig& link) {
   }
 }
 
+void read_lease_timeout(const ObjectAt& section, LinkConfig& link) {
+  using namespace std::chrono_literals;
+  const auto found = section.find("lease_timeout");
+  if (!found) return;
+  const bool none = found->value->type == Type::string && found->value->text == "none";
+  if (!none) link.lease_timeout = read_duration(*found, 10ms, 24h);
+  if (link.type != LinkType::queue) {
+    section.wrong_at_key("lease_timeout",
+                         "only a queue has leases (write \"type\": \"queue\", or leave it out)");
+  }
+}
+
 std::string as_text(std::uint64_t size) { return "\"" + base::format_size(size) + "\""; }
 
 void check_room(const ObjectAt& section, const LinkConfig& link) {
@@ -146,6 +158,7 @@ void read_link(Draft& draft, const At& at, LinkConfig& link) {
   }
   read_options(section, link);
   read_max_attempts(section, link);
+  read_lease_timeout(section, link);
   if (link.type == LinkType::queue) check_queue(section, draft, link);
 }
 

@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "base/clock.hpp"
+#include "ipc/queue_protocol.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -20,6 +21,13 @@ bool gave_up(const InstanceState& instance) {
   return instance.status == InstanceStatus::failed ||
          instance.status == InstanceStatus::half_open ||
          instance.status == InstanceStatus::quarantined;
+}
+
+// 0 for a request that bears none.
+std::uint64_t operation_of(const ClientRequest& request) {
+  const auto operation = request.params.find("operation");
+  if (operation == request.params.end()) return 0;
+  return std::hash<std::string>{}(operation->dump()) | 1;
 }
 
 }  // namespace
@@ -51,6 +59,8 @@ Result<void> ControlApi::dispatch(const ClientRequest& request) {
   if (request.method == method::events) return events(request);
   if (request.method == method::logs) return log_files(request);
   if (request.method == method::service_connect) return connect_service(request);
+  if (request.method == method::queue) return queues(request);
+  if (request.method == method::queue_requeue) return requeue(request);
   if (request.method == method::wait_settled) {
     wait(request, [this] {
       auto outcome = settled();
@@ -84,9 +94,8 @@ ipc::Json ControlApi::names(const std::vector<Slot>& slots) const {
 
 // A client that lost its connection in the middle of a write repeats it with the same id.
 bool ControlApi::first_time(const ClientRequest& request) {
-  const auto operation = request.params.find("operation");
-  if (operation == request.params.end()) return true;
-  const std::uint64_t id = std::hash<std::string>{}(operation->dump()) | 1;
+  const std::uint64_t id = operation_of(request);
+  if (id == 0) return true;
   SystemRecord& record = parts_.supervision.record();
   if (std::find(record.operations.begin(), record.operations.end(), id) !=
       record.operations.end()) {
@@ -248,6 +257,36 @@ Result<void> ControlApi::connect_service(const ClientRequest& request) {
                              ipc::encode(ipc::ServiceConnectAnswer{connected->pair, "unix"}),
                              std::span<const int>(&fd, 1));
       });
+  return {};
+}
+
+Result<void> ControlApi::queues(const ClientRequest& request) {
+  std::string name;
+  ipc::FieldReader fields(request.method, request.params);
+  if (fields.optional("name", name).failed()) return fields.error();
+  auto report = parts_.letters.report(name);
+  if (!report) return report.error();
+  parts_.server.answer(request.client, request.id, std::move(*report));
+  return {};
+}
+
+// The journal itself knows what was requeued by which operation, so that a brain which dies between the two
+// leaves no doubt.
+Result<void> ControlApi::requeue(const ClientRequest& request) {
+  std::string name;
+  std::uint64_t task = 0;
+  bool all = false;
+  ipc::FieldReader fields(request.method, request.params);
+  if (fields.required("name", name).optional("task", task).optional("all", all).failed()) {
+    return fields.error();
+  }
+  if (all == (task != 0)) {
+    return make_error(Errc::invalid_argument, request.method + " needs a task, or all");
+  }
+  auto requeued =
+      parts_.letters.requeue(name, all ? std::nullopt : std::optional(task), operation_of(request));
+  if (!requeued) return requeued.error();
+  parts_.server.answer(request.client, request.id, std::move(*requeued));
   return {};
 }
 

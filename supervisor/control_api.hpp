@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "supervisor/control_server.hpp"
+#include "supervisor/dead_letters.hpp"
 #include "supervisor/event_journal.hpp"
 #include "supervisor/log_feed.hpp"
 #include "supervisor/sessions.hpp"
@@ -27,6 +28,7 @@ class ControlApi {
     Sessions& sessions;
     EventJournal& journal;
     LogFeed& logs;
+    DeadLetters& letters;
     StatusSources status;
   };
 
@@ -56,6 +58,8 @@ class ControlApi {
   Result<void> events(const ClientRequest&);
   Result<void> log_files(const ClientRequest&);
   Result<void> connect_service(const ClientRequest&);
+  Result<void> queues(const ClientRequest&);
+  Result<void> requeue(const ClientRequest&);
   Outcome settled() const;
   void wait(const ClientRequest&, std::function<Outcome()>);
   bool first_time(const ClientRequest&);

@@ -36,7 +36,7 @@ std::string_view to_string(InstanceStatus) noexcept;
 
 enum class Desired : std::uint8_t { down, up };
 
-enum class ExitKind : std::uint8_t { none, exit, signal, oom, watchdog, exec_failed };
+enum class ExitKind : std::uint8_t { none, exit, signal, oom, watchdog, exec_failed, lease };
 std::string_view to_string(ExitKind) noexcept;
 
 struct ExitCause {
@@ -46,7 +46,7 @@ struct ExitCause {
 };
 
 // Why the supervisor itself killed the latest incarnation; kept until the next one starts.
-enum class KilledFor : std::uint8_t { nothing, not_ready, watchdog, stop_timeout, shutdown };
+enum class KilledFor : std::uint8_t { nothing, not_ready, watchdog, stop_timeout, shutdown, lease };
 
 // All that is known of an instance. Trivially copyable: the brain keeps it in shared memory that
 // outlives it, and its successor carries on from the copy (see resume).
@@ -110,6 +110,10 @@ struct WatchdogExpired {
   Slot slot;
   Generation generation;
 };
+struct LeaseExpired {  // it held a task of a queue for too long, and is condemned
+  Slot slot;
+  Generation generation;
+};
 struct Tick {};  // time has come to `now`
 struct WantUp {
   Slot slot;
@@ -123,8 +127,8 @@ struct WantRestart {
 struct Shutdown {
   bool immediately;
 };
-using Event = std::variant<Tick, Started, ExecFailed, BecameReady, Exited, WatchdogExpired, WantUp,
-                           WantDown, WantRestart, Shutdown>;
+using Event = std::variant<Tick, Started, ExecFailed, BecameReady, Exited, WatchdogExpired,
+                           LeaseExpired, WantUp, WantDown, WantRestart, Shutdown>;
 
 // --- what is to be done ---
 struct Spawn {

@@ -97,6 +97,14 @@ void Reconciler::on(const WatchdogExpired& event) {
     kill(event.slot, KilledFor::watchdog);
 }
 
+// Also of one that is asked to stop: what it holds it will never give back.
+void Reconciler::on(const LeaseExpired& event) {
+  const InstanceState& instance = at(event.slot);
+  if (instance.pid == 0 || instance.generation != event.generation) return;
+  const bool dies_already = instance.status == killing || instance.status == unkillable;
+  if (!dies_already) kill(event.slot, KilledFor::lease);
+}
+
 void Reconciler::on(const WantUp& event) {
   InstanceState& instance = at(event.slot);
   if (state_.stopping) return;

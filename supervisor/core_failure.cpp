@@ -13,6 +13,7 @@ void Reconciler::process_gone(Slot slot, ExitCause cause) {
   const InstancePlan& plan = plan_.instances[slot];
   const bool asked = instance.stop_was_asked || instance.restart_requested;
   if (instance.killed_for == KilledFor::watchdog) cause.kind = ExitKind::watchdog;
+  if (instance.killed_for == KilledFor::lease) cause.kind = ExitKind::lease;
   instance.last_exit = cause;
   actions_.push_back(SweepTree{slot});
   announce(Announce::Type::exited, slot);

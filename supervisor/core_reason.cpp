@@ -39,6 +39,8 @@ std::string describe(const ExitCause& cause) {
     case ExitKind::signal: return "killed by " + signal_name(cause.code);
     case ExitKind::oom: return "killed for want of memory";
     case ExitKind::watchdog: return "killed by the watchdog: it did not beat in time";
+    case ExitKind::lease:
+      return "killed over a lease: it held a task for longer than the lease_timeout of its queue";
     case ExitKind::exec_failed:
       return std::string("could not be executed: ") + std::strerror(cause.code);
   }
@@ -103,6 +105,7 @@ std::string why_killing(const InstancePlan& plan, const InstanceState& instance)
     case KilledFor::not_ready:
       return "being killed: it was not ready within " + span(plan.ready_timeout);
     case KilledFor::watchdog: return "being killed: it did not beat in time";
+    case KilledFor::lease: return "being killed: it held a task for too long";
     case KilledFor::stop_timeout:
       return "being killed: it did not stop within " + span(plan.stop.timeout);
     default: return "being killed";
@@ -137,6 +140,7 @@ std::string_view to_string(ExitKind kind) noexcept {
     case ExitKind::signal: return "signal";
     case ExitKind::oom: return "oom";
     case ExitKind::watchdog: return "watchdog";
+    case ExitKind::lease: return "lease_timeout";
     case ExitKind::exec_failed: return "exec_failed";
   }
   return "unknown";

@@ -24,6 +24,8 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::worker_quarantined: return "worker.quarantined";
     case EventType::brain_recovered: return "brain.recovered";
     case EventType::task_quarantined: return "task.quarantined";
+    case EventType::task_requeued: return "task.requeued";
+    case EventType::task_dropped: return "task.dropped";
   }
   return "?";
 }
@@ -45,7 +47,7 @@ nlohmann::json render_exit(const ExitCause& cause) {
   if (cause.kind == ExitKind::none) return nullptr;
   nlohmann::json exit{{"kind", to_string(cause.kind)}, {"code", cause.code}, {"t_ns", cause.at}};
   const bool by_signal = cause.kind == ExitKind::signal || cause.kind == ExitKind::watchdog ||
-                         cause.kind == ExitKind::oom;
+                         cause.kind == ExitKind::lease || cause.kind == ExitKind::oom;
   if (by_signal) exit["signal"] = signal_name(cause.code);
   if (cause.kind == ExitKind::exec_failed) exit["error"] = ::strerror(cause.code);
   return exit;
@@ -84,23 +86,24 @@ EventRecord EventJournal::brain_recovered(std::uint32_t generation, std::int32_t
 }
 
 // It is said again only after a death, so what was heard before stands among the latest.
-std::optional<EventRecord> EventJournal::task_quarantined(const GivenUp& given_up, TimeNs now) {
+std::optional<EventRecord> EventJournal::task(const TaskNews& news, TimeNs now) {
   constexpr std::uint64_t looked_at_most = 4096;
   const std::uint64_t next = state_.next_event();
   const std::uint64_t first =
       std::max(state_.oldest_event(), next > looked_at_most ? next - looked_at_most : 1);
+  const std::array<std::uint64_t, 4> extra{news.task, news.attempts, news.link, news.which};
   for (std::uint64_t at = next; at-- > first;) {
     const auto event = state_.read_event(at);
-    const bool same = event && static_cast<EventType>(event->type) == EventType::task_quarantined &&
-                      event->extra[0] == given_up.task && event->extra[2] == given_up.link;
-    if (same) return std::nullopt;
+    const bool same =
+        event && static_cast<EventType>(event->type) == news.type && event->extra == extra;
+    if (same && news.which != 0) return std::nullopt;
   }
   EventRecord record;
   record.t_ns = now;
-  record.type = static_cast<std::uint16_t>(EventType::task_quarantined);
-  record.slot = given_up.worker;
-  record.generation = given_up.generation;
-  record.extra = {given_up.task, given_up.attempts, given_up.link, 0};
+  record.type = static_cast<std::uint16_t>(news.type);
+  record.slot = news.slot;
+  record.generation = news.generation;
+  record.extra = extra;
   record.sequence = state_.append(record);
   return record;
 }
@@ -135,11 +138,14 @@ nlohmann::json EventJournal::render(const EventRecord& record) const {
     return event;
   }
   event["name"] = record.slot < plan_.instances.size() ? plan_.instances[record.slot].name : "?";
-  if (type == EventType::task_quarantined) {
+  const bool of_task = type == EventType::task_quarantined || type == EventType::task_requeued ||
+                       type == EventType::task_dropped;
+  if (of_task) {
     const auto link = record.extra[2];
     event["link"] = link < config_.links.size() ? config_.links[link].name : "?";
     event["task"] = record.extra[0];
-    event["attempts"] = record.extra[1];
+    if (type == EventType::task_quarantined) event["attempts"] = record.extra[1];
+    if (type == EventType::task_dropped) event["dropped"] = record.extra[3];
     return event;
   }
   const ExitCause cause{static_cast<ExitKind>(record.cause_kind), record.cause_code, record.t_ns};

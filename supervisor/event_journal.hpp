@@ -26,6 +26,8 @@ enum class EventType : std::uint16_t {
   worker_quarantined,
   brain_recovered,
   task_quarantined,
+  task_requeued,
+  task_dropped,
 };
 std::string_view to_string(EventType) noexcept;  // "worker.starting"
 
@@ -39,14 +41,19 @@ class EventJournal {
   EventRecord brain_recovered(std::uint32_t generation, std::int32_t pid, std::uint64_t took_ns,
                               TimeNs now);
 
-  // A task that a queue gave up, and the instance that it failed with last. Nothing when that was told
-  // before: who says it again does not know whether it was heard.
-  struct GivenUp {
-    Slot worker;
+  // What befell a task of a queue. Nothing when that was told before: who says it again does not know
+  // whether it was heard.
+  struct TaskNews {
+    EventType type;
+    Slot
+        slot;  // quarantined: the instance that it failed with last; else the one that fills the queue
     Generation generation;
     std::uint64_t link, task, attempts;  // link: its position in the config
+    // Tells news of a task from the next like it: when it was given up; who requeued it; how many
+    // letters were dropped so far.
+    std::uint64_t which;
   };
-  std::optional<EventRecord> task_quarantined(const GivenUp&, TimeNs now);
+  std::optional<EventRecord> task(const TaskNews&, TimeNs now);
 
   struct Page {
     std::vector<EventRecord> events;

@@ -23,6 +23,10 @@ std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
   return numbers;
 }
 
+TimeNs nanoseconds(const LinkConfig& link) {
+  return static_cast<TimeNs>(link.lease_timeout->count());
+}
+
 // "NUMBER/rest": takes the number off the front.
 std::uint16_t take_number(std::string_view& text) {
   std::uint16_t number = 0;
@@ -51,6 +55,7 @@ Introducer::Introducer(const SystemConfig& config, const Plan& plan, KeeperClien
       keeper_(keeper),
       post_(std::move(post)),
       journals_(config, plan, keeper),
+      leases_(keeper),
       pairs_(make_pairs(config, plan)) {}
 
 void Introducer::restore() {
@@ -189,6 +194,12 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
     open.max_attempts = link.max_attempts;
     open.journal = side == ipc::Side::from;
     if (open.journal) fds.push_back(journals_.fd(pair.link));
+    if (link.lease_timeout && side == ipc::Side::to) {
+      const auto page =
+          leases_.open(pair.name, mine.slot, post_.generation(mine.slot), nanoseconds(link));
+      open.lease = page.has_value();
+      if (page) fds.push_back(*page);
+    }
   }
   post_.send(mine.slot, ipc::method::link_open, ipc::encode(open), fds);
 }
@@ -296,6 +307,7 @@ Result<Introducer::Quarantined> Introducer::quarantined(Slot slot,
 }
 
 void Introducer::died(Slot slot) {
+  leases_.forget(slot);
   for (const auto& [pair, side] : sides_of(slot)) {
     PairSide& mine = pair->side(side);
     mine.open = false;
@@ -317,6 +329,10 @@ void Introducer::resynced(Slot slot, const ipc::ResyncAnswer& answer) {
     PairSide& mine = pair->side(side);
     mine.epoch = known->epoch;
     mine.open = true;
+    const LinkConfig& link = config_.links[pair->link];
+    if (link.lease_timeout && side == ipc::Side::to) {
+      (void)leases_.resume(pair->name, slot, post_.generation(slot), nanoseconds(link));
+    }
     for (SideSegment& segment : mine.segments) segment.dead = segment.epoch != mine.epoch;
     tell_history(*pair, ipc::other(side));
     tell_history(*pair, side);

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 #include "supervisor/keeper_client.hpp"
+#include "supervisor/lease_watch.hpp"
 #include "supervisor/pair.hpp"
 #include "supervisor/queue_journals.hpp"
 
@@ -55,6 +57,8 @@ class Introducer {
   void collect();
 
   nlohmann::json status() const;  // "links" of `status --json`
+  QueueJournals& journals() noexcept { return journals_; }
+  LeaseWatch& leases() noexcept { return leases_; }
   // Why an instance starts without some of its links, "" normally.
   std::string complaint(Slot) const;
 
@@ -83,6 +87,7 @@ class Introducer {
   KeeperClient& keeper_;
   WorkerPost post_;
   QueueJournals journals_;
+  LeaseWatch leases_;
   mutable std::vector<Pair> pairs_;
 };
 

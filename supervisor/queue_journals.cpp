@@ -38,6 +38,10 @@ void QueueJournals::ensure() {
     if (made) {
       auto view = ipc::QueueJournalView::map(made->get());
       if (view) journal.view.emplace(std::move(*view));
+      if (auto letters = ipc::QueueLetters::map(made->get())) {
+        letters->ring();  // a brain before us may have died before it did
+        journal.letters.emplace(std::move(*letters));
+      }
       journal.fd = std::move(*made);
     }
     journal.complaint = made ? "" : made.error().to_string();
@@ -59,6 +63,11 @@ std::string QueueJournals::complaint(std::size_t link) const {
 const ipc::QueueJournalView* QueueJournals::view(std::size_t link) const {
   const auto found = journals_.find(link);
   return found == journals_.end() || !found->second.view ? nullptr : &*found->second.view;
+}
+
+ipc::QueueLetters* QueueJournals::letters(std::size_t link) {
+  const auto found = journals_.find(link);
+  return found == journals_.end() || !found->second.letters ? nullptr : &*found->second.letters;
 }
 
 std::uint64_t QueueJournals::outstanding(std::size_t link) const {

@@ -10,6 +10,7 @@
 
 #include "base/fd.hpp"
 #include "ipc/queue_journal_view.hpp"
+#include "ipc/queue_letters.hpp"
 #include "supervisor/core.hpp"
 #include "supervisor/keeper_client.hpp"
 
@@ -33,11 +34,13 @@ class QueueJournals {
 
   std::uint64_t outstanding(std::size_t link) const;  // figures of the dispatcher
   std::uint64_t given_up_by(std::size_t link, std::uint32_t worker) const;
+  ipc::QueueLetters* letters(std::size_t link);  // null while there is no journal
 
  private:
   struct Journal {
     base::UniqueFd fd;
     std::optional<ipc::QueueJournalView> view;
+    std::optional<ipc::QueueLetters> letters;
     std::string complaint;
   };
   Result<base::UniqueFd> make(std::size_t link);

@@ -25,6 +25,7 @@
 #include "base/mapped_region.hpp"
 #include "ipc/attention.hpp"
 #include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 #include "ipc/worker_pages.hpp"
 #include "workers/heart.hpp"
 #include "workers/outbox.hpp"

@@ -1,6 +1,7 @@
 // The part of ControlLink that makes queues of links, and tells the supervisor of what they give up.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ipc/endpoint.hpp"
@@ -15,13 +16,24 @@ class SupervisorsDesk final : public ipc::QuarantineDesk {
  public:
   explicit SupervisorsDesk(std::shared_ptr<ControlLink> control) : control_(std::move(control)) {}
   std::uint64_t report(const Report& report) override {
-    return control_->report({report.pair, report.task, report.attempts});
+    return control_->report({report.pair, report.task, report.attempts, report.since_ns});
   }
   bool is_noted(std::uint64_t report) override { return control_->is_noted(report); }
 
  private:
   const std::shared_ptr<ControlLink> control_;
 };
+
+Result<Queue> lease_from(PairTable::Pair& pair) {
+  std::optional<ipc::LeaseClock> clock;
+  if (pair.shared.is_open()) {
+    auto page = ipc::map_lease_page(pair.shared.get());
+    if (!page) return page.error();
+    clock.emplace(std::move(*page));
+    pair.shared.reset();
+  }
+  return Queue(std::make_shared<ipc::QueueConsumer>(Channel(pair.endpoint), std::move(clock)));
+}
 
 }  // namespace
 
@@ -32,14 +44,12 @@ Result<Queue> ControlLink::take_queue(std::string_view link) {
     const std::scoped_lock lock(mutex_);
     const auto pairs = pairs_.take_link(link, PairTable::LinkType::queue, SIZE_MAX);
     if (!pairs) return pairs.error();
-    if (pairs->front()->open.side == ipc::Side::to) {
-      return Queue(std::make_shared<ipc::QueueConsumer>(Channel(pairs->front()->endpoint)));
-    }
+    if (pairs->front()->open.side == ipc::Side::to) return lease_from(*pairs->front());
     spec.link = link;
     spec.max_attempts = pairs->front()->open.max_attempts;
-    spec.journal = std::move(pairs->front()->journal);
+    spec.journal = std::move(pairs->front()->shared);
     for (auto* const pair : *pairs) {
-      pair->journal.reset();  // each brought it along
+      pair->shared.reset();  // each brought it along
       spec.members.push_back({static_cast<std::uint16_t>(PairTable::peer_index(*pair)),
                               pair->open.pair, Channel(pair->endpoint)});
     }

@@ -101,17 +101,17 @@ void ControlLink::link_opened(ipc::Packet& packet, const ipc::Json& params) {
     if (!fd) return fail(fd.error());
     predecessor = std::move(*fd);
   }
-  base::UniqueFd journal;
-  if (open->journal) {
-    auto fd = ipc::fd_named(packet, "journal");
+  base::UniqueFd shared;
+  if (open->journal || open->lease) {
+    auto fd = ipc::fd_named(packet, open->journal ? "journal" : "lease");
     if (!fd) return fail(fd.error());
-    journal = std::move(*fd);
+    shared = std::move(*fd);
   }
   const bool session = open->session;
   const ipc::LinkClosed closed{open->pair, open->epoch};
   std::shared_ptr<ipc::Attention> attention = shared_from_this();
   if (!session) attention = std::make_shared<LinkAttention>(shared_from_this(), open->pair);
-  const auto opened = pairs_.open(std::move(*open), std::move(predecessor), std::move(journal),
+  const auto opened = pairs_.open(std::move(*open), std::move(predecessor), std::move(shared),
                                   std::move(attention));
   if (opened) {
     if (*opened != nullptr) offer(**opened);

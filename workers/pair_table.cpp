@@ -22,7 +22,7 @@ std::pair<std::string_view, std::uint32_t> instance_order(std::string_view insta
 }  // namespace
 
 Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueFd predecessor,
-                                               base::UniqueFd journal,
+                                               base::UniqueFd shared,
                                                std::shared_ptr<ipc::Attention> attention) {
   if (pairs_.contains(open.pair)) return nullptr;
   ipc::EndSpec spec;
@@ -45,7 +45,7 @@ Result<const PairTable::Pair*> PairTable::open(ipc::LinkOpen open, base::UniqueF
   pair.kept = open.session || (*endpoint)->segment_fd() < 0;
   pair.endpoint = std::move(*endpoint);
   pair.open = std::move(open);
-  pair.journal = std::move(journal);
+  pair.shared = std::move(shared);
   const auto name = pair.open.pair;
   return &pairs_.emplace(name, std::move(pair)).first->second;
 }

@@ -23,7 +23,8 @@ class PairTable {
   struct Pair {
     ipc::LinkOpen open;
     std::shared_ptr<ipc::Endpoint> endpoint;
-    base::UniqueFd journal;  // of a queue, at its `from` end, until it is taken
+    // Of a queue, until it is taken: the journal at its `from` end, at the other the lease page.
+    base::UniqueFd shared;
     bool kept = false;       // its segment outlives this process, where anybody needs it to
     bool taken = false;      // somebody has its Channel
     bool closed = false;     // by us, on purpose
@@ -33,7 +34,7 @@ class PairTable {
   // Opens this worker's end; what is known already is left alone and gives null.
   // Errors: those of open_endpoint, naming the pair.
   [[nodiscard]] Result<const Pair*> open(ipc::LinkOpen, base::UniqueFd predecessor,
-                                         base::UniqueFd journal, std::shared_ptr<ipc::Attention>);
+                                         base::UniqueFd shared, std::shared_ptr<ipc::Attention>);
   // Hands what is new about a peer to its endpoint; false when there is no such pair.
   bool update(const ipc::LinkPeer&, std::vector<base::UniqueFd> fds);
   void mark_kept(const ipc::LinkKept&);

@@ -4,7 +4,8 @@
 // A task is executed at least once and completed exactly once: its number names one completion, however
 // often it was begun. Where a worker dies, the one task that it had begun is blamed for it; what else it
 // held comes again without blame. A task that was blamed `max_attempts` times is given up: its completion
-// says quarantined(), and all others go on.
+// says quarantined(), and all others go on. It is kept as a dead letter; an operator who requeues it
+// (`bulkhead queue`) gives it fresh attempts, and its number one more completion.
 #pragma once
 
 #include <bulkhead/deadline.hpp>
@@ -33,7 +34,8 @@ struct QueueStats {
   std::uint64_t outstanding =
       0;                      // of them: not over; completions that nobody has let go of included
   std::uint64_t waiting = 0;  // of those: with no worker just now
-  std::uint64_t quarantined = 0;  // given up, by all incarnations
+  std::uint64_t quarantined = 0;   // given up, by all incarnations; twice if requeued in between
+  std::uint64_t dead_letters = 0;  // of them: kept, for an operator to look at and to requeue
   std::uint64_t stale = 0;  // what came about a task that had gone to another worker, or was over
   std::uint64_t violations = 0;  // what the other ends did against the protocol
 };
@@ -53,7 +55,8 @@ class Completion {
   // The result: memory of the worker, which may still write to it. Empty when quarantined().
   std::span<const std::byte> bytes() const noexcept;
   std::vector<std::byte> copy() const { return {bytes().begin(), bytes().end()}; }
-  bool quarantined() const noexcept;        // no worker survived it, or could do it
+  // No worker survived it, or could do it; the last word unless an operator requeues it.
+  bool quarantined() const noexcept;
   std::uint32_t attempts() const noexcept;  // the last one included
   std::string_view worker()
       const noexcept;                 // the instance that did it, or that it failed with last
@@ -72,7 +75,8 @@ class Completion {
 // A task to do. Ownership: keeps its queue alive. Threads: as the queue it came from.
 // Giving it back: destroyed without complete(), or by release(), it goes to whichever worker is free,
 //   without blame; destroyed while an exception unwinds, it is blamed as if it had killed this worker.
-// After a crash of this worker, of whatever cause: blamed.
+// After a crash of this worker, of whatever cause: blamed. Held for longer than the link's `lease_timeout`,
+//   it is the crash: this worker is killed, and complete() fails with stopped if it comes first.
 class Lease {
  public:
   Lease(std::shared_ptr<ipc::QueueConsumer>, Message, TaskId, std::uint32_t attempt) noexcept;
@@ -88,7 +92,8 @@ class Lease {
 
   // Success is the commit: the result survives the death of either end. `result` may lie in bytes().
   // Blocking: while results that the other end has not taken fill the link.
-  // Errors: timed_out, stopped, message_too_big, protocol_violation; the lease goes on then.
+  // Errors: timed_out, stopped, message_too_big, protocol_violation; the lease goes on then, unless it
+  //   ran out.
   //   invalid_argument when it is over.
   [[nodiscard]] Result<void> complete(std::span<const std::byte> result = {},
                                       Deadline = Deadline::never());

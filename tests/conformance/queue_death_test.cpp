@@ -276,7 +276,70 @@ TEST_P(QueueDeath, of_the_dispatcher_tells_of_given_up_tasks_until_that_is_noted
   EXPECT_EQ(desk->reports.size(), 2U);
 }
 
+class QueueLease : public QueueStage {
+ protected:
+  void start_with_clock() {
+    lease_page = ipc::make_lease_page("jobs").value();
+    region = ipc::map_lease_page(lease_page.get()).value();
+    start_all(1);
+  }
+  // As the brain does it when the time is over, whatever the time is.
+  bool condemn() {
+    return ipc::is_overdue(*reinterpret_cast<ipc::LeasePage*>(region.data()), 0, UINT64_MAX >> 1);
+  }
+  base::MappedRegion region;
+};
+
+TEST_P(QueueLease, that_ran_out_cannot_be_completed_and_is_the_only_one_that_is_blamed) {
+  start_with_clock();
+  push("slow");
+  push("innocent");
+  auto slow = lease(0);
+  EXPECT_TRUE(condemn());
+  const auto late = slow.complete(as_bytes("late"), soon());
+  ASSERT_FALSE(late);
+  EXPECT_TRUE(late.error().is(Errc::stopped));
+  forgotten.push_back(std::make_unique<Lease>(std::move(slow)));
+  EXPECT_EQ(next(), "nothing") << "nobody has it before the worker is dead";
+  EXPECT_EQ(dispatcher->stats().waiting, 0U);
+  kill_worker(0);
+  turn();
+  start_worker(0);
+  ipc::forget_lease(*reinterpret_cast<ipc::LeasePage*>(region.data()));
+  greet(0);
+  for (TaskId task = 1; task <= 2; ++task) {
+    auto again = lease(0);
+    EXPECT_EQ(again.task(), task);
+    EXPECT_EQ(again.attempt(), task == 1 ? 2U : 1U);
+    ASSERT_TRUE(again.complete({}, soon()));
+  }
+}
+
+TEST_P(QueueLease, that_ran_out_is_not_given_back_and_no_other_is_begun) {
+  start_with_clock();
+  push("slow");
+  push("next");
+  auto slow = lease(0);
+  EXPECT_TRUE(condemn());
+  slow.release();
+  turn();
+  EXPECT_EQ(dispatcher->stats().waiting, 0U);
+  EXPECT_TRUE(workers[0]->lease(Deadline::now()).error().is(Errc::stopped));
+}
+
+TEST_P(QueueLease, that_is_over_in_time_condemns_nobody) {
+  start_with_clock();
+  push("a");
+  push("b");
+  complete(0, "done");
+  EXPECT_FALSE(condemn());
+  lease(0).release();
+  EXPECT_FALSE(condemn());
+  EXPECT_EQ(next(), "1=done");
+}
+
 BULKHEAD_OVER_ALL_TRANSPORTS(QueueDeath);
+BULKHEAD_OVER_ALL_TRANSPORTS(QueueLease);
 
 }  // namespace
 }  // namespace bulkhead::test

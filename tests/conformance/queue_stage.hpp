@@ -80,8 +80,10 @@ class QueueStage : public testing::TestWithParam<Transport> {
   }
 
   void start_worker(std::size_t which) {
-    workers[which].emplace(
-        Queue(std::make_shared<ipc::QueueConsumer>(brains[which]->start(ipc::Side::to))));
+    std::optional<ipc::LeaseClock> clock;
+    if (lease_page.is_open()) clock.emplace(ipc::map_lease_page(lease_page.get()).value());
+    workers[which].emplace(Queue(std::make_shared<ipc::QueueConsumer>(
+        brains[which]->start(ipc::Side::to), std::move(clock))));
   }
   // The leases that it had are the caller's to forget: a killed process lets go of nothing.
   void kill_worker(std::size_t which) {
@@ -160,6 +162,7 @@ class QueueStage : public testing::TestWithParam<Transport> {
 
   std::uint16_t attempts_max = 3;
   base::UniqueFd journal;
+  base::UniqueFd lease_page;  // of the one worker, in a queue with a lease_timeout
   std::shared_ptr<NotingDesk> desk = std::make_shared<NotingDesk>();
   std::vector<std::unique_ptr<TestBrain>> brains;
   std::optional<Queue> dispatcher;

@@ -4,6 +4,7 @@
 #include "ipc/control_packet.hpp"
 #include "ipc/control_protocol.hpp"
 #include "ipc/json_rpc.hpp"
+#include "ipc/queue_protocol.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace bulkhead::test {

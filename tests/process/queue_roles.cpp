@@ -5,7 +5,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -53,7 +52,8 @@ Result<void> push_numbers(Worker& self) {
   const std::uint64_t deadly_every = self.config().value("deadly_every", 0U);
   const std::uint64_t endless = self.config().value("endless", 0U);
   self.ready();
-  while (queue->stats().pushed < count || queue->stats().outstanding != 0) {
+  for (;;) {
+    if (queue->stats().pushed >= count && queue->stats().outstanding == 0) self.status("all over");
     const std::uint64_t next = queue->stats().pushed + 1;
     if (next <= count) {
       Work work{.number = next};
@@ -70,8 +70,6 @@ Result<void> push_numbers(Worker& self) {
     if (!over) return self.ended(over.error());
     if (auto printed = print(*over); !printed) return printed;
   }
-  self.status("all over");
-  return self.ended(self.pause(std::chrono::hours(24)).error());
 }
 
 Result<void> do_work(Worker& self) {
@@ -79,12 +77,15 @@ Result<void> do_work(Worker& self) {
   if (!queue) return queue.error();
   const volatile std::uint64_t one = 1;
   const std::uint64_t toil = self.config().value("toil", 0U);
+  const std::string antidote =
+      self.config().value("antidote", "");  // a file that cures deadly tasks
   self.ready();
   for (;;) {
     auto lease = queue->lease(self.until_stop());
     if (!lease) return self.ended(lease.error());
     const auto work = read<Work>(lease->bytes());
-    if (work.what == Work::deadly) std::raise(SIGKILL);
+    const bool cured = !antidote.empty() && ::access(antidote.c_str(), F_OK) == 0;
+    if (work.what == Work::deadly && !cured) std::raise(SIGKILL);
     const volatile bool hangs = work.what == Work::endless;
     while (hangs) {
     }

@@ -17,6 +17,7 @@
 #include "base/fd.hpp"
 #include "base/mapped_region.hpp"
 #include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 #include "ipc/worker_pages.hpp"
 
 namespace bulkhead::test {

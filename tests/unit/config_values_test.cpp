@@ -179,6 +179,13 @@ TEST(Config, reads_queues_and_leaves_room_for_their_frames) {
   const LinkConfig queue = parsed(with(R"("max_message": "32712B")")).links.at(0);
   EXPECT_EQ(queue.type, LinkType::queue);
   EXPECT_EQ(queue.max_attempts, 3U);
+  EXPECT_EQ(queue.lease_timeout, std::nullopt);
+  EXPECT_EQ(
+      parsed(with(R"("max_message": "1KiB", "lease_timeout": "none")")).links.at(0).lease_timeout,
+      std::nullopt);
+  EXPECT_EQ(
+      parsed(with(R"("max_message": "1KiB", "lease_timeout": "2s")")).links.at(0).lease_timeout,
+      std::chrono::seconds(2));
   EXPECT_EQ(queue.options.max_message, 32712U);
   EXPECT_EQ(parsed(with(R"("max_message": "1KiB", "max_attempts": 1000)")).links.at(0).max_attempts,
             1000U);

@@ -1,5 +1,6 @@
 // The messages of the control protocol: there and back, and what is said about wrong ones.
 #include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -247,6 +248,9 @@ TEST(Messages, open_a_link_with_all_that_an_end_needs) {
   open.predecessor = false;
   EXPECT_FALSE(there_and_back(open).predecessor);
   EXPECT_TRUE(there_and_back(open).journal);
+  EXPECT_FALSE(there_and_back(open).lease);
+  open.lease = true;
+  EXPECT_TRUE(there_and_back(open).lease);
   open.epoch = 0;
   EXPECT_FALSE(decode<LinkOpen>(encode(open)));
 }
@@ -318,7 +322,7 @@ TEST(Messages, are_checked_field_by_field) {
   expect_every_field_checked(LinkPeer{}, {"pair", "epoch", "kind"});
   expect_every_field_checked(LinkOffer{}, {"pair", "epoch"});
   expect_every_field_checked(LinkKept{}, {"pair", "epoch"});
-  expect_every_field_checked(TaskQuarantined{}, {"pair", "task", "attempts"});
+  expect_every_field_checked(TaskQuarantined{}, {"pair", "task", "attempts", "since_ns"});
   expect_every_field_checked(ServiceConnect{}, {"service", "timeout_ms"});
   expect_every_field_checked(Stop{}, {"timeout_ms"});
   expect_every_field_checked(ResyncAnswer{}, {"generation", "phase", "links", "sessions"});

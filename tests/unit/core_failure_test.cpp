@@ -265,6 +265,16 @@ TEST(CoreFailure, a_hung_worker_is_killed_and_restarted_as_a_failure) {
   EXPECT_EQ(story.at(0).attempt, 1U);
 }
 
+TEST(CoreFailure, a_worker_whose_lease_ran_out_is_killed_and_restarted_as_a_failure) {
+  CoreStory story = up(worker("echo"));
+  EXPECT_EQ(story.tell(LeaseExpired{0, 2}), lines()) << "of another incarnation";
+  EXPECT_EQ(story.tell(LeaseExpired{0, 1}), lines("kill echo.0"));
+  EXPECT_EQ(story.tell(LeaseExpired{0, 1}), lines());
+  EXPECT_EQ(story.is_killed(0), lines("sweep echo.0", "spawn echo.0 2"));
+  EXPECT_EQ(story.at(0).last_exit.kind, ExitKind::lease);
+  EXPECT_EQ(story.at(0).attempt, 1U);
+}
+
 TEST(CoreFailure, announces_each_transition_in_order) {
   CoreStory story = up(worker("echo"));
   story.is_killed(0);

@@ -57,7 +57,9 @@ class World {
       case 0: return tell(WantUp{slot});
       case 1: return tell(WantDown{slot});
       case 2: return tell(WantRestart{slot});
-      case 3: return tell(WatchdogExpired{slot, generation});
+      case 3:
+        return random_() % 2 == 0 ? tell(WatchdogExpired{slot, generation})
+                                  : tell(LeaseExpired{slot, generation});
       case 4:
       case 5:
       case 6: return tell(BecameReady{slot, generation});

@@ -45,6 +45,14 @@ TEST_F(EventLine, a_given_up_task_names_its_queue_and_its_last_worker) {
             "12:03:07.000  echo.0  task 17 of jobs given up after 3 attempts");
 }
 
+TEST_F(EventLine, a_dead_letter_that_is_requeued_or_dropped_names_its_queue) {
+  EXPECT_EQ(text_.line(event("task.requeued", 7 * second, {{"link", "jobs"}, {"task", 17}})),
+            "12:03:07.000  echo.0  task 17 of jobs requeued");
+  EXPECT_EQ(text_.line(event("task.dropped", 7 * second,
+                             {{"link", "jobs"}, {"task", 17}, {"dropped", 2}})),
+            "12:03:07.000  echo.0  dead letter 17 of jobs dropped for want of room, 2 so far");
+}
+
 TEST_F(EventLine, a_text_cannot_steer_the_terminal) {
   const auto line = text_.line(event("worker.failed", 0, {{"text", "a\033[2Jb\nc"}}));
   EXPECT_NE(line.find("a\\x1b[2Jb\\x0ac"), std::string::npos) << line;
@@ -101,6 +109,8 @@ TEST_F(EventLine, fields_of_the_wrong_type_do_no_harm) {
 TEST(ExitText, says_who_sent_the_signal_where_that_is_known) {
   EXPECT_EQ(exit_text({{"kind", "oom"}, {"signal", "SIGKILL"}}), "SIGKILL (out of memory)");
   EXPECT_EQ(exit_text({{"kind", "watchdog"}, {"signal", "SIGKILL"}}), "SIGKILL (watchdog)");
+  EXPECT_EQ(exit_text({{"kind", "lease_timeout"}, {"signal", "SIGKILL"}}),
+            "SIGKILL (lease timeout)");
   EXPECT_EQ(exit_text({{"kind", "exec_failed"}, {"error", "No such file or directory"}}),
             "failure to start (No such file or directory)");
   EXPECT_EQ(exit_text(nullptr), "");

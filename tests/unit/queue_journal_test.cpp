@@ -1,65 +1,17 @@
 // The journal of a queue: what each transition leaves, what a successor makes of every state in which a
 // dispatcher can have been killed, and of what no dispatcher writes.
-#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <functional>
-#include <stdexcept>
 #include <string>
 
-#include "base/fd.hpp"
 #include "ipc/end_page.hpp"
-#include "ipc/queue_frame.hpp"
-#include "ipc/queue_journal.hpp"
 #include "ipc/queue_journal_view.hpp"
+#include "tests/support/journal_memory.hpp"
 
 namespace bulkhead::ipc {
 namespace {
-
-constexpr JournalShape shape = JournalShape::of(64 << 10, 3);
-constexpr JournalLimits limits{.max_attempts = 3, .message_max = 32 << 10};
-
-std::span<const std::byte> as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-class Journal : public testing::Test {
- protected:
-  Journal() : fd(QueueJournal::create("jobs", shape).value()) {
-    region =
-        base::MappedRegion::map(fd.get(), shape.total_bytes(), base::Access::read_write).value();
-  }
-
-  Result<QueueJournal> try_take_over() {
-    return QueueJournal::take_over(base::duplicate(fd.get()).value(), limits);
-  }
-  QueueJournal take_over() {
-    auto journal = try_take_over();
-    if (!journal) throw std::runtime_error(journal.error().to_string());
-    return std::move(*journal);
-  }
-  SlotIndex push(QueueJournal& journal, std::string_view text) {
-    return journal.push(as_bytes(text)).value();
-  }
-  static std::string text_of(const QueueJournal& journal, SlotIndex slot) {
-    const auto bytes = journal.message(slot).subspan(queue_frame_bytes);
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
-  // The memory itself, as a killed dispatcher, or a hostile one, leaves it.
-  JournalPage& page() { return *reinterpret_cast<JournalPage*>(region.data()); }
-  TaskSlot& raw(SlotIndex slot) {
-    return reinterpret_cast<TaskSlot*>(region.data() + shape.slots_at())[slot];
-  }
-  WorkerTally& tally(std::size_t worker) {
-    return reinterpret_cast<WorkerTally*>(region.data() + shape.tallies_at())[worker];
-  }
-  void set(SlotIndex slot, TaskWord word) { raw(slot).word = pack(word); }
-
-  base::UniqueFd fd;
-  base::MappedRegion region;
-};
 
 TEST_F(Journal, keeps_tasks_and_their_numbers_for_a_successor) {
   {
@@ -131,7 +83,7 @@ TEST_F(Journal, gives_a_task_up_when_it_is_blamed_for_the_last_time) {
     journal.deal(task, 1, death, death);
     journal.deal(other, 1, death, death + 10U);
     journal.start(task);
-    EXPECT_EQ(journal.return_blamed(task), death < 3);
+    EXPECT_EQ(journal.return_blamed(task, death), death < 3);
     journal.return_unblamed(other);
   }
   EXPECT_EQ(journal.word(task).state, TaskState::given_up);
@@ -152,10 +104,12 @@ TEST_F(Journal, counts_a_given_up_task_once_wherever_its_dispatcher_was_killed) 
     for (const char* text : {"a", "b", "c"}) push(first, text);
   }
   const TaskWord over{.state = TaskState::given_up, .blamed = 3, .worker = 2, .epoch = 7};
+  raw(0).aside = 1;
   set(0, over);  // killed before the tally
   EXPECT_EQ(take_over().given_up(), 1U);
   EXPECT_EQ(unpack_task(raw(0).word).flags, task_counted);
 
+  raw(1).aside = 2;
   set(1, over);  // killed after the tally, before the slot says so
   store_twin(tally(2).given_up, 2, 2);
   EXPECT_EQ(take_over().given_up(), 2U);
@@ -172,7 +126,9 @@ TEST_F(Journal, keeps_what_is_known_of_a_task_that_is_given_up) {
   journal.mark(0, task_told);
   journal.mark(0, task_seen);
   EXPECT_EQ(take_over().word(0).flags, task_counted | task_told | task_seen);
-  journal.finish(0);
+  QueueJournal successor = take_over();
+  successor.set_aside(0);
+  EXPECT_EQ(successor.count(), 0U);
   EXPECT_EQ(take_over().count(), 0U);
 }
 
@@ -204,7 +160,18 @@ void poke(TaskSlot& slot, TaskWord word) { slot.word = pack(word); }
 INSTANTIATE_TEST_SUITE_P(
     Ways, DamagedJournal,
     testing::Values(
-        Damage{"no_state", [](TaskSlot* s) { s[2].word = std::uint64_t{9} << 56; }},
+        Damage{"no_state", [](TaskSlot* s) { s[2].word = std::uint64_t{99} << 56; }},
+        Damage{"letter_without_blame",
+               [](TaskSlot* s) { poke(s[2], {.state = TaskState::letter, .epoch = 4}); }},
+        Damage{"letter_outside",
+               [](TaskSlot* s) {
+                 s[2].aside = shape.letter_bytes();
+                 poke(s[2], {.state = TaskState::letter, .blamed = 3, .worker = 1, .epoch = 4});
+               }},
+        Damage{"letter_of_an_unknown_worker",
+               [](TaskSlot* s) {
+                 poke(s[2], {.state = TaskState::requeued, .blamed = 3, .worker = 9, .epoch = 4});
+               }},
         Damage{"no_number", [](TaskSlot* s) { s[2].task = 0; }},
         Damage{"number_of_the_future", [](TaskSlot* s) { s[2].task = 5; }},
         Damage{"number_twice", [](TaskSlot* s) { s[2].task = 1; }},

@@ -62,7 +62,9 @@ Json with(const std::string& section, const std::string& key, const Json& value)
   if (section == "ready" && key == "port") place["type"] = "port";
   if (section == "ready" && key == "type" && value == "port") place["port"] = 80;
   if (section == "link" && (key == "overflow" || key == "history")) place["type"] = "topic";
-  if (section == "link" && key == "max_attempts") place["type"] = "queue";
+  if (section == "link" && (key == "max_attempts" || key == "lease_timeout")) {
+    place["type"] = "queue";
+  }
   if (section == "restart" && value == "never") place.erase("limit");  // it could never trip
   if (section == "worker" && (key == "runtime" && value == false)) {
     for (const char* needs_runtime : {"watchdog", "provides"}) place.erase(needs_runtime);

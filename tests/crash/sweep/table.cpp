@@ -18,6 +18,7 @@ Rows all_rows() {
            lane_sleep,
            lane_wake,
            queue_journal,
+           queue_letters,
            segment_open,
            state_claims,
            state_records,

@@ -16,6 +16,7 @@ Rows lane_receive();
 Rows lane_sleep();
 Rows lane_wake();
 Rows queue_journal();
+Rows queue_letters();
 Rows segment_open();
 Rows state_claims();
 Rows state_records();

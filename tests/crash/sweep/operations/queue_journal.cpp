@@ -1,5 +1,5 @@
 // A dispatcher is killed while it writes the journal of its queue, anywhere between the push of a task and
-// its end. Its successor finds the state before or after the transition ((J1) to (J6) of
+// its end. Its successor finds the state before or after the transition ((J1) to (J7) of
 // ipc/queue_layout.hpp), counts what was given up once, and goes on.
 #include <array>
 #include <atomic>
@@ -106,7 +106,7 @@ class Life final : public Operation {
       case 4:
       case 7: journal.start(first_); break;
       case 5:
-      case 8: static_cast<void>(journal.return_blamed(first_)); break;
+      case 8: static_cast<void>(journal.return_blamed(first_, step)); break;
       case 9: journal.finish(first_); break;
       case 10:
       case 12: journal.deal(second_, worker, epoch, step); break;

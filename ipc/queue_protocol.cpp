@@ -1,11 +1,12 @@
-// The message of the control protocol about a task that a queue gave up.
-#include "ipc/control_protocol.hpp"
+#include "ipc/queue_protocol.hpp"
 
 namespace bulkhead::ipc {
 
 Json encode(const TaskQuarantined& quarantined) {
-  return {
-      {"pair", quarantined.pair}, {"task", quarantined.task}, {"attempts", quarantined.attempts}};
+  return {{"pair", quarantined.pair},
+          {"task", quarantined.task},
+          {"attempts", quarantined.attempts},
+          {"since_ns", quarantined.since_ns}};
 }
 
 template <>
@@ -14,7 +15,8 @@ Result<TaskQuarantined> decode(const Json& params) {
   FieldReader in(method::task_quarantined, params);
   in.required("pair", quarantined.pair)
       .required("task", quarantined.task)
-      .required("attempts", quarantined.attempts);
+      .required("attempts", quarantined.attempts)
+      .required("since_ns", quarantined.since_ns);
   return in.finish(std::move(quarantined));
 }
 
