@@ -1,4 +1,4 @@
-// How many messages a lane carries one way, beside a bare ring of fixed slots in the same run. Used by
+// How many messages lanes carry one way, beside a bare ring of fixed slots in the same run. Used by
 // `bulkhead bench throughput`.
 #pragma once
 
@@ -12,9 +12,11 @@ namespace bulkhead::bench {
 
 struct ThroughputRow {
   std::size_t size = 0;
-  double messages_per_s = 0;  // median of the rounds, received
+  bool batch = false;
+  unsigned producers = 1, consumers = 1;
+  double messages_per_s = 0;  // median of the rounds; deliveries, all consumers together
   double bytes_per_s = 0;
-  std::string baseline = "spsc";
+  std::string baseline = "spsc";  // a bare ring of fixed slots; "lane": the single lane, same size
   double baseline_messages_per_s = 0;
   double ratio = 0;
 };
@@ -24,8 +26,7 @@ struct ThroughputOptions {
   std::vector<std::size_t> sizes;  // empty: all of them
 };
 
-// Two pinned processes, both awake, 15 interleaved rounds each of ours and the bare ring. Blocking:
-// under a minute. Errors: unsupported with fewer than two processors; what the system reports.
+// Pinned processes, 15 interleaved rounds of everything. Blocking: about a minute. Errors: unsupported with fewer than two processors; what the system reports.
 Result<std::vector<ThroughputRow>> run_throughput(const ThroughputOptions&);
 
 nlohmann::json to_json(const std::vector<ThroughputRow>&);
