@@ -127,12 +127,18 @@ void Introducer::make_way(Pair& pair, ipc::Side side) {
   }
 }
 
-bool Introducer::lacks_journal(const Pair& pair, ipc::Side side) const {
-  return side == ipc::Side::from && journals_.is_queue(pair.link) && journals_.fd(pair.link) < 0;
+// What a queue's end cannot be without, and why it was not made; "" normally.
+std::string Introducer::lack(const Pair& pair, ipc::Side side) const {
+  if (side == ipc::Side::from && journals_.is_queue(pair.link) && journals_.fd(pair.link) < 0) {
+    return "the journal of the queue was not made: " + journals_.complaint(pair.link);
+  }
+  if (side == ipc::Side::from || !config_.links[pair.link].lease_timeout) return {};
+  const auto made = leases_.ensure(pair.name);
+  return made ? "" : "what shows its leases was not made: " + made.error().to_string();
 }
 
 bool Introducer::openable(const Pair& pair, ipc::Side side) const {
-  return !crowded(pair, side) && !lacks_journal(pair, side);
+  return !crowded(pair, side) && lack(pair, side).empty();
 }
 
 std::uint32_t Introducer::count_links(Slot slot) const {
@@ -144,9 +150,8 @@ std::uint32_t Introducer::count_links(Slot slot) const {
 std::string Introducer::complaint(Slot slot) const {
   for (const auto& [pair, side] : sides_of(slot)) {
     if (pair->side(side).open) continue;
-    if (lacks_journal(*pair, side)) {
-      return "runs without link " + pair->name +
-             ", because the journal of the queue was not made: " + journals_.complaint(pair->link);
+    if (const auto missing = lack(*pair, side); !missing.empty()) {
+      return "runs without link " + pair->name + ", because " + missing;
     }
     if (!crowded(*pair, side)) continue;
     const Slot reader = pair->side(ipc::other(side)).slot;
@@ -195,10 +200,9 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
     open.journal = side == ipc::Side::from;
     if (open.journal) fds.push_back(journals_.fd(pair.link));
     if (link.lease_timeout && side == ipc::Side::to) {
-      const auto page =
-          leases_.open(pair.name, mine.slot, post_.generation(mine.slot), nanoseconds(link));
-      open.lease = page.has_value();
-      if (page) fds.push_back(*page);
+      open.lease = true;  // see openable()
+      const auto generation = post_.generation(mine.slot);
+      fds.push_back(leases_.open(pair.name, mine.slot, generation, nanoseconds(link)).value());
     }
   }
   post_.send(mine.slot, ipc::method::link_open, ipc::encode(open), fds);

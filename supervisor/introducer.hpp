@@ -73,7 +73,7 @@ class Introducer {
   bool crowded(const Pair&, ipc::Side) const;
   void make_way(Pair&, ipc::Side);
   bool openable(const Pair&, ipc::Side) const;
-  bool lacks_journal(const Pair&, ipc::Side) const;
+  std::string lack(const Pair&, ipc::Side) const;
   void open_side(Pair&, ipc::Side);
   void tell_history(Pair&, ipc::Side reader);
   void send_segment(const Pair&, ipc::Side writer, const SideSegment&);
@@ -87,7 +87,7 @@ class Introducer {
   KeeperClient& keeper_;
   WorkerPost post_;
   QueueJournals journals_;
-  LeaseWatch leases_;
+  mutable LeaseWatch leases_;  // makes its pages when it is asked for one
   mutable std::vector<Pair> pairs_;
 };
 

@@ -23,6 +23,12 @@ Result<LeaseWatch::Watched*> LeaseWatch::page_of(const std::string& pair) {
   return &watched;
 }
 
+Result<void> LeaseWatch::ensure(const std::string& pair) {
+  const auto found = page_of(pair);
+  if (!found) return found.error();
+  return {};
+}
+
 Result<int> LeaseWatch::open(const std::string& pair, Slot slot, Generation generation,
                              TimeNs timeout) {
   const auto found = page_of(pair);

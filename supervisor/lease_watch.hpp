@@ -19,6 +19,8 @@ class LeaseWatch {
  public:
   explicit LeaseWatch(KeeperClient& keeper) noexcept : keeper_(keeper) {}
 
+  // Makes the page of a pair, unless it is there. Errors: what the system reports; no room in the keeper.
+  Result<void> ensure(const std::string& pair);
   // A new incarnation opens the pair. The page to send along, borrowed. Errors: those of making it.
   Result<int> open(const std::string& pair, Slot, Generation, TimeNs timeout);
   // One that lived through a change of the brain.
