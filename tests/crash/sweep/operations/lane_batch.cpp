@@ -4,6 +4,7 @@
 #include <atomic>
 #include <string>
 
+#include "ipc/lane_record.hpp"
 #include "tests/crash/sweep/lane_stage.hpp"
 #include "tests/crash/sweep/operations/operations.hpp"
 #include "tests/crash/sweep/shared.hpp"
