@@ -36,6 +36,7 @@ constexpr std::uint64_t hash = hash_of({
     offsetof(BeatPage, version),
     offsetof(BeatPage, beat),
     offsetof(BeatPage, phase),
+    offsetof(BeatPage, generation),
     sizeof(AttentionPage),
     offsetof(AttentionPage, word),
 

@@ -18,22 +18,24 @@ enum class BeatPhase : std::uint32_t {
   idle = 2,      // sleeps in a call of ours: never overdue
 };
 
-//   0        4          8            16       20
-//   | magic  | version  | beat       | phase  | unused up to one line |
+//   0        4          8            16       20           24
+//   | magic  | version  | beat       | phase  | generation | unused up to one line |
 //
 // Written by the worker alone, with the magic last. The brain maps it read-only and checks the size
 // of the memfd first. `beat` counts calls, it is no time: the watchdog notes when it saw it change.
+// `generation` is the incarnation's, so that a new brain does not take a predecessor's page for it.
 struct alignas(64) BeatPage {
   static constexpr std::uint32_t magic_value = 0x31424842;  // "BHB1"
-  static constexpr std::uint32_t version_value = 1;
+  static constexpr std::uint32_t version_value = 2;
 
   std::atomic<std::uint32_t> magic;
   std::atomic<std::uint32_t> version;
   std::atomic<std::uint64_t> beat;
   std::atomic<std::uint32_t> phase;  // BeatPhase
+  std::atomic<std::uint32_t> generation;
 };
 static_assert(sizeof(BeatPage) == 64 && offsetof(BeatPage, beat) == 8 &&
-              offsetof(BeatPage, phase) == 16);
+              offsetof(BeatPage, phase) == 16 && offsetof(BeatPage, generation) == 20);
 
 //   0      4
 //   | word | unused up to one line |

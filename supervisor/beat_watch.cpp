@@ -36,6 +36,15 @@ Result<void> BeatWatch::watch(Slot slot, Generation generation, int page, TimeNs
   return {};
 }
 
+Result<void> BeatWatch::watch_again(Slot slot, Generation generation, int page, TimeNs timeout,
+                                    TimeNs now) {
+  if (auto watched = watch(slot, generation, page, timeout, now); !watched) return watched;
+  const auto& shown = *static_cast<const ipc::BeatPage*>(watched_[slot].page);
+  // relaxed: stored before the keeper was given the page.
+  if (shown.generation.load(std::memory_order_relaxed) != generation) forget(slot);
+  return {};
+}
+
 void BeatWatch::forget(Slot slot) noexcept {
   const auto found = watched_.find(slot);
   if (found == watched_.end()) return;

@@ -22,6 +22,9 @@ class BeatWatch {
 
   // `page` is borrowed for the call. Errors: protocol_violation for a page that is too small.
   Result<void> watch(Slot, Generation, int page, TimeNs timeout, TimeNs now);
+  // The same for one that lived through a change of the brain, by a page that may be a predecessor's: then it has
+  // not said hello yet, and is not watched. Errors: as watch.
+  Result<void> watch_again(Slot, Generation, int page, TimeNs timeout, TimeNs now);
   void forget(Slot) noexcept;
 
   struct Overdue {

@@ -91,6 +91,11 @@ void Introducer::restore() {
       // that it is dead.
       if (!segments.empty() && post_.alive(pair.side(which).slot)) segments.back().dead = false;
     }
+    // Who holds a task for too long may answer no resync either.
+    const LinkConfig& link = config_.links[pair.link];
+    if (!link.lease_timeout || !post_.alive(pair.to.slot)) continue;
+    (void)leases_.resume(pair.name, pair.to.slot, post_.generation(pair.to.slot),
+                         nanoseconds(link));
   }
 }
 
@@ -311,8 +316,8 @@ Result<Introducer::Quarantined> Introducer::quarantined(Slot slot,
 }
 
 void Introducer::died(Slot slot) {
-  leases_.forget(slot);
   for (const auto& [pair, side] : sides_of(slot)) {
+    if (side == ipc::Side::to) leases_.forget(pair->name);
     PairSide& mine = pair->side(side);
     mine.open = false;
     mine.offered = false;
@@ -333,10 +338,6 @@ void Introducer::resynced(Slot slot, const ipc::ResyncAnswer& answer) {
     PairSide& mine = pair->side(side);
     mine.epoch = known->epoch;
     mine.open = true;
-    const LinkConfig& link = config_.links[pair->link];
-    if (link.lease_timeout && side == ipc::Side::to) {
-      (void)leases_.resume(pair->name, slot, post_.generation(slot), nanoseconds(link));
-    }
     for (SideSegment& segment : mine.segments) segment.dead = segment.epoch != mine.epoch;
     tell_history(*pair, ipc::other(side));
     tell_history(*pair, side);

@@ -52,10 +52,12 @@ Result<void> LeaseWatch::resume(const std::string& pair, Slot slot, Generation g
   return {};
 }
 
-void LeaseWatch::forget(Slot slot) noexcept {
-  for (auto& [pair, watched] : watched_) {
-    if (watched.slot == slot) watched.living = false;
-  }
+void LeaseWatch::forget(const std::string& pair) {
+  if (!watched_.contains(pair) && !keeper_.find("lease/" + pair)) return;
+  const auto found = page_of(pair);
+  if (!found) return;
+  ipc::forget_lease(page(**found));
+  (*found)->living = false;
 }
 
 std::vector<LeaseWatch::Overdue> LeaseWatch::look(TimeNs now) {

@@ -25,7 +25,8 @@ class LeaseWatch {
   Result<int> open(const std::string& pair, Slot, Generation, TimeNs timeout);
   // One that lived through a change of the brain.
   Result<void> resume(const std::string& pair, Slot, Generation, TimeNs timeout);
-  void forget(Slot) noexcept;  // it is dead
+  // It is dead: its lease must not be taken for its successor's, by no later brain either.
+  void forget(const std::string& pair);
 
   struct Overdue {
     Slot slot;

@@ -76,8 +76,15 @@ Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
   return std::move(pair->second);
 }
 
+// A worker that hangs answers no resync, so its beat is watched from now on.
 void WorkerDesk::adopt(Slot slot) {
-  auto socket = keeper_.take("control/" + plan_.instances[slot].name);
+  const std::string& name = plan_.instances[slot].name;
+  const auto& watchdog = config_of(slot).watchdog;
+  if (const auto page = keeper_.find("beat/" + name); page && watchdog) {
+    (void)beats_.watch_again(slot, callbacks_.generation(slot), *page, nanoseconds(*watchdog),
+                             base::monotonic_ns());
+  }
+  auto socket = keeper_.take("control/" + name);
   if (!socket.is_open() || !ensure_bell(slot)) return;
   make_port(slot, std::move(socket));
   desks_[slot].awaits_resync = true;
@@ -202,12 +209,6 @@ Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& messa
   desks_[slot].awaits_resync = false;
   introducer_->resynced(slot, *answer);
   sessions_->resynced(slot, *answer);
-  if (const auto& watchdog = config_of(slot).watchdog) {
-    if (const auto page = keeper_.find("beat/" + plan_.instances[slot].name)) {
-      (void)beats_.watch(slot, answer->generation, *page, nanoseconds(*watchdog),
-                         base::monotonic_ns());
-    }
-  }
   if (answer->phase == ipc::WorkerPhase::ready) callbacks_.ready(slot, answer->generation);
   return {};
 }

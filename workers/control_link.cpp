@@ -35,7 +35,7 @@ ControlLink::ControlLink(base::UniqueFd socket, std::uint32_t generation, Heart 
 
 Result<std::shared_ptr<ControlLink>> ControlLink::open(base::UniqueFd socket,
                                                        std::uint32_t generation) {
-  auto heart = Heart::open();
+  auto heart = Heart::open(generation);
   if (!heart) return heart.error();
   std::shared_ptr<ControlLink> link(
       new ControlLink(std::move(socket), generation, std::move(*heart)));

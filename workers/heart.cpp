@@ -9,7 +9,7 @@
 
 namespace bulkhead::workers {
 
-Result<Heart> Heart::open() {
+Result<Heart> Heart::open(std::uint32_t generation) {
   auto fd = base::make_memfd("bulkhead-beat", true);
   if (!fd) return fd.error();
   if (::ftruncate(fd->get(), static_cast<off_t>(ipc::worker_page_bytes)) != 0) {
@@ -25,10 +25,11 @@ Result<Heart> Heart::open() {
   Heart heart;
   heart.fd_ = std::move(*fd);
   heart.region_ = std::move(*region);
-  // relaxed, all three: the brain learns of the page by a packet, and the kernel orders that.
+  // relaxed, all of them: the brain learns of the page by a packet, and the kernel orders that.
   auto* const beat_page = ::new (heart.region_.data()) ipc::BeatPage{};
   beat_page->version.store(ipc::BeatPage::version_value,
-                           std::memory_order_relaxed);  // relaxed: see above
+                           std::memory_order_relaxed);                 // relaxed: see above
+  beat_page->generation.store(generation, std::memory_order_relaxed);  // relaxed: see above
   beat_page->magic.store(ipc::BeatPage::magic_value,
                          std::memory_order_relaxed);  // relaxed: see above
   return heart;

@@ -13,7 +13,7 @@ namespace bulkhead::workers {
 // Threads: beats may come from any thread; whichever went to sleep or woke last decides the phase.
 class Heart {
  public:
-  [[nodiscard]] static Result<Heart> open();
+  [[nodiscard]] static Result<Heart> open(std::uint32_t generation);
 
   void beat() noexcept;
   void started() noexcept;  // from here on a silence is a hang

@@ -83,6 +83,18 @@ TEST(Containment, a_worker_that_hangs_is_found_by_its_watchdog) {
   }
 }
 
+// It answers no brain, so its successor cannot wait for that before it watches.
+TEST(Containment, a_worker_that_hung_before_its_brain_died_is_found_by_the_next_one) {
+  RunningSystem system("bad", with_bad_worker("spin", R"("watchdog": {"timeout": "1s"}, )"));
+  system.await_all_ready();
+  ::kill(system.brain_pid(), SIGKILL);
+  const auto status = system.await(
+      [](const auto& now) { return row(now, "bad.0")["restarts"].template get<int>() >= 1; },
+      "the hang to be noticed");
+  EXPECT_EQ(row(status, "bad.0")["last_exit"]["kind"], "watchdog");
+  EXPECT_EQ(row(status, "good.0")["restarts"], 0);
+}
+
 TEST(Containment, what_forked_twice_dies_with_its_worker) {
   RunningSystem system("bad", with_bad_worker("double_fork"));
   system.await_all_ready();

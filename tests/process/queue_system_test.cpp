@@ -127,6 +127,20 @@ TEST_P(QueueSystem, kills_a_worker_that_holds_a_task_longer_than_its_lease_and_b
   EXPECT_EQ(deaths, 2U);
 }
 
+// The worker that is busy answers no brain.
+TEST_P(QueueSystem, kills_a_worker_over_its_lease_that_the_brain_never_heard_of) {
+  start({.pusher = R"({"count": 50, "endless": 20})",
+         .workers = 1,
+         .max_attempts = 1,
+         .link_extra = R"(, "lease_timeout": "1s")"});
+  system->await([](const auto& status) { return status["links"][0]["acknowledged"] >= 19; },
+                "the endless task to be next");
+  ::kill(system->brain_pid(), SIGKILL);
+  await_all_over();
+  for (const auto& [task, seen] : over()) EXPECT_EQ(seen.quarantined, task == 20) << task;
+  EXPECT_EQ(system->worker("doer.0")["last_exit"]["kind"], "lease_timeout");
+}
+
 TEST_P(QueueSystem, kills_a_worker_over_its_lease_though_brain_and_pusher_died_meanwhile) {
   start({.pusher = R"({"count": 50, "endless": 20})",
          .max_attempts = 1,

@@ -139,12 +139,13 @@ TEST_F(OutboxTest, holds_descriptors_of_its_own_while_a_packet_waits) {
 }
 
 TEST(Heart, beats_into_a_page_that_only_it_can_write) {
-  auto heart = Heart::open().value();
+  auto heart = Heart::open(7).value();
   const auto region =
       base::MappedRegion::map(heart.page_fd(), ipc::worker_page_bytes, base::Access::read_only)
           .value();
   const auto& page = *reinterpret_cast<const ipc::BeatPage*>(region.data());
   EXPECT_EQ(page.magic.load(), ipc::BeatPage::magic_value);
+  EXPECT_EQ(page.generation.load(), 7U);
   EXPECT_EQ(page.phase.load(), static_cast<std::uint32_t>(ipc::BeatPhase::starting));
   const auto before = page.beat.load();
   heart.beat();
