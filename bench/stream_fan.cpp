@@ -150,12 +150,8 @@ class FanIn final : public Stream {
   }
 
  private:
-  void enter_source(std::size_t mine) {
-    drains_.clear();
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
-      if (i != mine) sources_[i].reset();
-    }
-  }
+  // The ends of other pairs stay: to drop both ends of a pair in one process is to close it for everybody.
+  void enter_source(std::size_t mine) { drains_[mine].reset(); }
 
   std::vector<std::optional<Channel>> sources_, drains_;
   std::vector<std::byte> message_;

@@ -61,7 +61,8 @@ Result<void> ShmSender::when_possible(Deadline deadline, const Attempt& attempt)
     if (done) return {};
     if (end == Sleeper::End::timed_out) return link_.error(Errc::timed_out, "no space");
     if (deadline.is_now()) return link_.error(Errc::would_block);
-    end = sleeper_.wait(deadline, signs(), seen_, [this] { return cursor_moved(); });
+    end = sleeper_.wait(
+        deadline, signs(), seen_, [this] { return cursor_moved(); }, Sleeper::pauses_when_full);
   }
 }
 

@@ -73,24 +73,30 @@ class Sleeper {
   }
   void service() noexcept;
 
+  // For `pauses` of who waits for space: the reader stores its cursor with every message, and has a ring full of
+  // them to go on with.
+  static constexpr int pauses_when_full = 16;
+
   // How many looks without a clock are worth while before wait(), as it saw when it last began.
   int looks_at_once() const noexcept { return spins_ ? burst : 1; }
 
   // Ends with `look` when `ready()` may be true, or the mailbox or the attention word moved; the
-  // latter is serviced then. `mailbox_seen` is the mailbox as the caller has read it.
+  // latter is serviced then. `mailbox_seen` is the mailbox as the caller has read it. While spinning, there are
+  // `pauses` from one look to the next: a look takes the line from whoever writes to it.
   template <class Ready>
-  End wait(Deadline deadline, PeerSigns peer, std::uint32_t mailbox_seen, const Ready& ready) {
+  End wait(Deadline deadline, PeerSigns peer, std::uint32_t mailbox_seen, const Ready& ready,
+           int pauses = 1) {
     if (may_spin(peer)) {
-      for (int i = 0; i < burst; ++i) {  // without a look at the clock
+      for (int i = 0; i < burst; i += pauses) {  // without a look at the clock
         if (ready()) {
           pace_.arrived(burst_span);
           return End::look;
         }
-        cpu_pause();
+        cpu_pauses(pauses);
       }
     }
     const auto begin = Clock::now();
-    switch (spin(deadline, peer, mailbox_seen, begin, ready)) {
+    switch (spin(deadline, peer, mailbox_seen, begin, ready, pauses)) {
       case Spun::ready: return End::look;
       case Spun::ended: return conclude(deadline);
       case Spun::in_vain: break;
@@ -131,23 +137,26 @@ class Sleeper {
 
   template <class Ready>
   Spun spin(Deadline deadline, PeerSigns peer, std::uint32_t mailbox_seen, Clock::time_point begin,
-            const Ready& ready) {
+            const Ready& ready, int pauses) {
     for (auto now = begin; may_spin(peer); now = Clock::now()) {
       if (mode_ == WaitMode::adaptive && now - begin >= pace_.budget()) return Spun::in_vain;
       if (interrupted(mailbox_seen) || deadline.stopped() || now >= next_service_)
         return Spun::ended;
       if (!deadline.is_never() && now >= deadline.when()) return Spun::ended;
-      for (int i = 0; i < burst; ++i) {
+      for (int i = 0; i < burst; i += pauses) {
         if (ready()) {
           pace_.arrived(now - begin);
           return Spun::ready;
         }
-        cpu_pause();
+        cpu_pauses(pauses);
       }
     }
     return Spun::in_vain;
   }
 
+  static void cpu_pauses(int count) noexcept {
+    for (; count > 0; --count) cpu_pause();
+  }
   bool may_spin(PeerSigns) noexcept;
   bool interrupted(std::uint32_t mailbox_seen) const noexcept;
   End conclude(Deadline) noexcept;

@@ -106,7 +106,8 @@ Result<void> TopicWriter::await_room(std::size_t bytes, Deadline deadline) {
       return link_.error(Errc::timed_out, ("no space for " + link_.spec.peer).c_str());
     }
     if (deadline.is_now()) return link_.error(Errc::would_block);
-    end = sleeper_.wait(deadline, signs(), seen_, [this] { return cursor_moved(); });
+    end = sleeper_.wait(
+        deadline, signs(), seen_, [this] { return cursor_moved(); }, Sleeper::pauses_when_full);
   }
 }
 
