@@ -109,7 +109,8 @@ class Channel {
                                            std::size_t* turn = nullptr);
 
 // Both ends of a fresh channel without a supervisor, for use in one process or across a fork
-// (each process then drops the end that it does not use).
+// (each process then drops the end that it does not use). A process that drops both has closed the channel
+// for everybody: a third one, that a later fork made, keeps what it inherited until it exits.
 [[nodiscard]] Result<std::pair<Channel, Channel>> connected_pair(Transport, ChannelOptions = {});
 
 }  // namespace bulkhead
