@@ -190,6 +190,13 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     outcome.program_at_fault = !may_pass(failure.error_number);
     return outcome;
   }
+  if (state_.claim(slot).pid == 0) {
+    // Killed before it could say whose it is, so that the keeper reaps it as nobody's: it never began.
+    outcome.error = make_error(
+        Errc::exec_failed, "start " + plan.executable + ": killed before its program was executed");
+    outcome.error_number = EAGAIN;
+    return outcome;
+  }
   outcome.pid = spawned->pid;
   living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd)};
   return outcome;

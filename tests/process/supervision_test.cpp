@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <random>
 
+#include "base/process_tree.hpp"
 #include "base/urgency.hpp"
 #include "tests/support/descriptors.hpp"
 #include "tests/support/running_system.hpp"
@@ -27,6 +28,34 @@ std::map<std::string, int> pids(const nlohmann::json& status) {
   std::map<std::string, int> found;
   for (const auto& worker : status["workers"]) found[worker["name"]] = worker["pid"];
   return found;
+}
+
+// Until it has claimed its slot nobody knows whose death it is.
+TEST(Supervision, a_worker_that_is_killed_on_its_way_to_its_program_is_started_again) {
+  RunningSystem system("early", std::string(R"({"version": 1, "name": "early", )") +
+                                    restart_at_once + R"(, "workers": {
+    "short": {"command": ["sh", "-c", "kill -9 $$"], "instances": 4}}})");
+  const int keeper = system.keeper_pid(), brain = system.brain_pid();
+  const auto deadline = Deadline::in(std::chrono::seconds(30));  // nothing to hit: all are lost
+  for (int hits = 0; hits < 20 && !deadline.expired();) {
+    for (const pid_t pid : base::children_of(keeper).value()) {
+      const auto name = base::read_file("/proc/" + std::to_string(pid) + "/comm");
+      if (pid == brain || !name || *name != "bulkhead-brain\n") continue;
+      hits += ::kill(pid, SIGKILL) == 0 ? 1 : 0;
+    }
+  }
+  const auto before = system.status();
+  system.await(
+      [&](const auto& now) {
+        for (const char* name : {"short.0", "short.1", "short.2", "short.3"}) {
+          if (row(now, name)["generation"] <= row(before, name)["generation"]) return false;
+        }
+        return true;
+      },
+      "each of them to be started again");
+  EXPECT_EQ(system.brain_pid(), brain);
+  system.request("shutdown");
+  EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
 }
 
 TEST(Supervision, a_killed_worker_comes_back_as_another_process) {
