@@ -34,14 +34,18 @@ std::string age(const json& letter) {
   return span_text(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
 }
 
-// The first bytes, whatever they are.
+// The first bytes, whatever they are: not every sequence of them is text that a terminal can show.
 std::string beginning(const json& letter) {
   const std::string hex = text(letter, "head");
   std::string bytes;
   for (std::size_t at = 0; at + 1 < hex.size() && bytes.size() < head_shown; at += 2) {
     unsigned byte = 0;
     std::from_chars(hex.data() + at, hex.data() + at + 2, byte, 16);
-    bytes += static_cast<char>(byte);
+    if (byte < 0x80) {
+      bytes += static_cast<char>(byte);
+    } else {
+      bytes += "\\x" + hex.substr(at, 2);
+    }
   }
   return printable(bytes);
 }

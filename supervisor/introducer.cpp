@@ -15,8 +15,6 @@ namespace {
 
 using Kind = ipc::LinkUpdate::Kind;
 
-constexpr std::size_t undrained_epochs_max = 4;
-
 std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
   std::vector<int> numbers;
   for (const auto& fd : fds) numbers.push_back(fd.get());
@@ -114,13 +112,14 @@ Pair* Introducer::find_pair(std::string_view name) {
   return found == pairs_.end() ? nullptr : &*found;
 }
 
-// An incarnation that finds four undrained predecessors starts without the link: the other side has
-// not looked for four lives, and memory must not grow with a crash loop. A subscriber that chose to lose
-// messages rather loses the oldest: see make_way().
-bool Introducer::crowded(const Pair& pair, ipc::Side side) const {
-  if (pair.topic && pair.topic->overflow != Overflow::block) return false;
-  const auto gone = droppable(pair, side);
-  return pair.side(side).segments.size() - gone.size() >= undrained_epochs_max + 1;
+// The pair, if any, that has to be drained before an incarnation gets this link. A publisher that lacked one
+// subscriber would leave it out without a word, so it gets all of its topic or nothing.
+const Pair* Introducer::crowded(const Pair& pair, ipc::Side side) const {
+  if (!pair.topic || side == ipc::Side::to) return is_crowded(pair, side) ? &pair : nullptr;
+  const auto found = std::find_if(pairs_.begin(), pairs_.end(), [&](const Pair& other) {
+    return other.link == pair.link && is_crowded(other, side);
+  });
+  return found == pairs_.end() ? nullptr : &*found;
 }
 
 // The numbers of the messages that go with a segment are missing to the subscriber, and told as a gap.
@@ -143,7 +142,7 @@ std::string Introducer::lack(const Pair& pair, ipc::Side side) const {
 }
 
 bool Introducer::openable(const Pair& pair, ipc::Side side) const {
-  return !crowded(pair, side) && lack(pair, side).empty();
+  return crowded(pair, side) == nullptr && lack(pair, side).empty();
 }
 
 std::uint32_t Introducer::count_links(Slot slot) const {
@@ -158,8 +157,9 @@ std::string Introducer::complaint(Slot slot) const {
     if (const auto missing = lack(*pair, side); !missing.empty()) {
       return "runs without link " + pair->name + ", because " + missing;
     }
-    if (!crowded(*pair, side)) continue;
-    const Slot reader = pair->side(ipc::other(side)).slot;
+    const Pair* const full = crowded(*pair, side);
+    if (full == nullptr) continue;
+    const Slot reader = full->side(ipc::other(side)).slot;
     return "runs without link " + pair->name + ", because " + plan_.instances[reader].name +
            " has not drained what four predecessors sent";
   }

@@ -70,7 +70,7 @@ class Introducer {
 
   std::vector<SideRef> sides_of(Slot) const;
   Pair* find_pair(std::string_view name);
-  bool crowded(const Pair&, ipc::Side) const;
+  const Pair* crowded(const Pair&, ipc::Side) const;
   void make_way(Pair&, ipc::Side);
   bool openable(const Pair&, ipc::Side) const;
   std::string lack(const Pair&, ipc::Side) const;

@@ -118,4 +118,9 @@ std::vector<std::uint16_t> droppable(const Pair& pair, ipc::Side which) {
   return epochs;
 }
 
+bool is_crowded(const Pair& pair, ipc::Side which) {
+  if (pair.topic && pair.topic->overflow != Overflow::block) return false;
+  return pair.side(which).segments.size() - droppable(pair, which).size() > undrained_epochs_max;
+}
+
 }  // namespace bulkhead::supervisor

@@ -67,5 +67,10 @@ std::uint64_t acknowledged_count(const SideSegment&);
 // Epochs of dead incarnations of `which` that neither its successor (as predecessor) nor the other
 // side (as messages to drain) can need any more.
 std::vector<std::uint16_t> droppable(const Pair&, ipc::Side which);
+// So many undrained incarnations may lie there: memory must not grow with a crash loop.
+inline constexpr std::size_t undrained_epochs_max = 4;
+// The other side has not looked for so many lives. A subscriber that chose to lose messages rather loses the
+// oldest of them.
+bool is_crowded(const Pair&, ipc::Side which);
 
 }  // namespace bulkhead::supervisor

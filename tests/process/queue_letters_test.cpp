@@ -81,6 +81,13 @@ TEST_P(QueueLettersSystem, are_shown_with_what_an_operator_asks) {
   EXPECT_TRUE(letter.contains("age_s") && letter.contains("t_ns"));
 }
 
+TEST_P(QueueLettersSystem, of_bytes_that_are_no_text_are_shown_as_numbers) {
+  start_with_poison(200, 200);
+  await_letters({200});
+  const auto table = bulkhead({"queue"});
+  EXPECT_NE(table.out.find("\\xc8\\x00"), std::string::npos) << table.out;
+}
+
 TEST_P(QueueLettersSystem, of_what_is_not_there_are_errors_that_name_what_is) {
   start_with_poison(10, 5);
   await_letters({5, 10});

@@ -151,6 +151,29 @@ TEST_P(Topics, a_subscriber_that_stands_still_delays_nobody_and_hears_what_it_mi
   expect_sound_logs();
 }
 
+// Its lives stay in memory until the subscriber has drained them; after four the next has to wait.
+TEST_P(Topics, a_publisher_that_died_often_waits_for_the_subscriber_that_must_lose_nothing) {
+  await_progress(100);
+  const int stopped = pid("sure.0");
+  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  for (int deaths = 0; deaths < 6; ++deaths) {
+    const auto ticker = system.worker("ticker.0");
+    if (ticker["pid"].is_number()) ::kill(ticker["pid"].get<int>(), SIGKILL);
+    system.await(
+        [&](const auto& status) {
+          return row(status, "ticker.0")["restarts"] > ticker["restarts"];
+        },
+        "the ticker to be started again");
+  }
+  ASSERT_EQ(::kill(stopped, SIGCONT), 0);
+  await_progress(300);
+  EXPECT_EQ(pid("sure.0"), stopped);
+  for (const auto& name : {"ticker", "sure", "oldest", "newest", "latest"}) {
+    system.request("stop", {{"name", name}});
+  }
+  expect_sound_logs();
+}
+
 TEST_P(Topics, are_one_row_of_the_status_each) {
   const auto status = system.status();
   ASSERT_EQ(status["links"].size(), 1U);
