@@ -8,6 +8,9 @@
 
 namespace bulkhead::ipc {
 
+// Who sent or received on an end. After a fork that may be another process than the one that closes it.
+enum class EndUse { none, here, elsewhere };
+
 // Threads: every member may be called from any thread.
 class Attention {
  public:
@@ -34,9 +37,9 @@ class Attention {
   }
 
   // The end is being closed in this process. True when that closes it for good; false when another
-  // process, after a fork, still holds the same end. `used_here`: this process sent or received.
-  virtual bool let_go(bool used_here) noexcept {
-    static_cast<void>(used_here);
+  // process, after a fork, still holds the same end, or did until it died.
+  virtual bool let_go(EndUse use) noexcept {
+    static_cast<void>(use);
     return true;
   }
 };

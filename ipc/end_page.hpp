@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "ipc/attention.hpp"
 #include "ipc/segment_layout.hpp"
 
 namespace bulkhead::ipc {
@@ -104,6 +105,14 @@ inline std::optional<Acknowledged> load_acknowledged(const EndPage& page) noexce
   const auto words = load_twin(page.acked);
   if (!words) return std::nullopt;
   return Acknowledged{unpack(words->first), words->second};
+}
+
+// Whose end it is has been used, in this process or, of an end that a fork copied, in another.
+inline EndUse use_of_end(bool used_here, const EndPage& page) noexcept {
+  if (used_here) return EndUse::here;
+  const auto committed = load_committed(page);
+  const bool used = (committed && committed->position != 0) || load_taken(page).position != 0;
+  return used ? EndUse::elsewhere : EndUse::none;
 }
 
 inline void store_redelivered(EndPage& page, std::uint64_t count) noexcept {

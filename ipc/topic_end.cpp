@@ -119,8 +119,8 @@ void TopicEnd::close() noexcept {
   // relaxed: one caller wins; nudge() publishes it to our own waiting thread.
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
-  if (!link_.spec.attention->let_go(was_used())) return close_connections();
   EndPage& page = link_.segment.page();
+  if (!link_.spec.attention->let_go(use_of_end(was_used(), page))) return close_connections();
   // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
   page.closed.store(1, std::memory_order_release);
   ring(page.message_bell);
@@ -140,7 +140,7 @@ void TopicEnd::leave() noexcept {
   // relaxed: as in close()
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
-  static_cast<void>(link_.spec.attention->let_go(false));
+  static_cast<void>(link_.spec.attention->let_go(EndUse::none));
   close_connections();
 }
 

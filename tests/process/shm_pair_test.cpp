@@ -13,6 +13,7 @@
 
 #include <bulkhead/channel.hpp>
 
+#include "tests/conformance/transports.hpp"
 #include "tests/support/descriptors.hpp"
 
 namespace bulkhead::test {
@@ -98,6 +99,27 @@ TEST_F(ForkedPair, sees_the_other_half_die_after_its_last_message) {
   EXPECT_EQ(next(*mine_), "last");
   EXPECT_EQ(next(*mine_), text_of(Errc::peer_died));
   EXPECT_TRUE(mine_->send(as_bytes("x"), soon()).error().is(Errc::peer_died));
+}
+
+// Our copy of its end is then the last one, and to drop it is no farewell.
+TEST(ForkedPairOf, any_transport_sees_a_death_that_came_before_its_copy_was_dropped) {
+  for (const Transport transport : all_transports) {
+    SCOPED_TRACE(to_string(transport));
+    auto pair = connected_pair(transport);
+    ASSERT_TRUE(pair) << pair.error().to_string();
+    const pid_t pid = fork();
+    if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      Channel ours(std::move(pair->second));
+      { const Channel theirs(std::move(pair->first)); }
+      static_cast<void>(ours.send(as_bytes("last"), soon()));
+      raise(SIGKILL);
+    }
+    ASSERT_EQ(waitpid(pid, nullptr, 0), pid);
+    { const Channel dropped(std::move(pair->second)); }
+    EXPECT_EQ(next(pair->first), "last");
+    EXPECT_EQ(next(pair->first), text_of(Errc::peer_died));
+  }
 }
 
 TEST_F(ForkedPair, sees_the_other_half_die_while_it_waits_for_several) {
