@@ -23,7 +23,7 @@ PollSlept poll_sleep(WaitPlan plan, int bell, Attention* attention, Deadline dea
       attention != nullptr ? attention->longest_sleep() : std::chrono::seconds(1);
   const std::chrono::nanoseconds left = deadline.remaining();
   const std::chrono::nanoseconds longest = std::min(left, net);
-  // Without a timer the kernel has a third less to do here.
+  // Setting a timer costs the kernel time on every sleep: none where nothing needs one.
   const bool endless = longest == std::chrono::nanoseconds::max();
   const timespec timeout = endless ? timespec{} : to_timespec(longest);
   if (attention != nullptr) attention->sleeping(true);
