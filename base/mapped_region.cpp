@@ -9,14 +9,15 @@
 namespace bulkhead::base {
 
 Result<MappedRegion> MappedRegion::map(int fd, std::size_t bytes, Access access) {
-  const int protection = access == Access::read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-  void* address = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  const int protection = access == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
+  const int kind = access == Access::sealed ? MAP_PRIVATE : MAP_SHARED;
+  void* address = ::mmap(nullptr, bytes, protection, kind, fd, 0);
   if (address == MAP_FAILED) {
     return errno_error(
         errno, "map " + std::to_string(bytes) + " bytes of descriptor " + std::to_string(fd));
   }
   MappedRegion region(static_cast<std::byte*>(address), bytes);
-  if (::madvise(address, bytes, MADV_DONTFORK) != 0) {
+  if (access != Access::sealed && ::madvise(address, bytes, MADV_DONTFORK) != 0) {
     return errno_error(errno, "keep a mapping out of forked children");
   }
   return region;

@@ -8,10 +8,12 @@
 
 namespace bulkhead::base {
 
-enum class Access { read_only, read_write };
+// `sealed`: of a file that nobody can write to any more (F_SEAL_WRITE). It is mapped privately, since Linux
+// before 6.7 refuses a shared mapping of such a file even for reading; the pages are the same.
+enum class Access { read_only, read_write, sealed };
 
-// Every mapping is MADV_DONTFORK: a forked child that inherited one could write on after its
-// parent's death was confirmed. (A vfork child shares the memory itself and sees it.)
+// Every mapping but a sealed one is MADV_DONTFORK: a forked child that inherited one could write on
+// after its parent's death was confirmed. (A vfork child shares the memory itself and sees it.)
 class MappedRegion {
  public:
   static Result<MappedRegion> map(int fd, std::size_t bytes, Access);  // bytes > 0

@@ -54,7 +54,7 @@ Result<ConfigText> read_sealed_config(int fd) {
   if (!size) return size.error();
   if (*size < sizeof(Head))
     return make_error(Errc::version_mismatch, "the sealed config is too short");
-  const auto region = base::MappedRegion::map(fd, *size, base::Access::read_only);
+  const auto region = base::MappedRegion::map(fd, *size, base::Access::sealed);
   if (!region) return region.error();
   Head head{};
   std::memcpy(&head, region->data(), sizeof head);
