@@ -19,6 +19,8 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/queue.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/sealed.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/structure.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/topic.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)
 target_link_libraries(bulkhead_api INTERFACE ${libraries})

@@ -5,6 +5,7 @@
 #include "ipc/control_protocol.hpp"
 #include "ipc/json_rpc.hpp"
 #include "ipc/queue_protocol.hpp"
+#include "ipc/sealed_protocol.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
 namespace bulkhead::test {
@@ -22,6 +23,9 @@ void decode_all(const ipc::Json& params) {
   (void)ipc::decode<ipc::LinkKept>(params);
   (void)ipc::decode<ipc::LinkClosed>(params);
   (void)ipc::decode<ipc::TaskQuarantined>(params);
+  (void)ipc::decode<ipc::SealedKeep>(params);
+  (void)ipc::decode<ipc::SealedName>(params);
+  (void)ipc::decode<ipc::SealedList>(params);
   (void)ipc::decode<ipc::ServiceConnect>(params);
   (void)ipc::decode<ipc::ServiceConnectAnswer>(params);
   (void)ipc::decode<ipc::Stop>(params);

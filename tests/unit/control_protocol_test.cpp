@@ -1,6 +1,7 @@
 // The messages of the control protocol: there and back, and what is said about wrong ones.
 #include "ipc/control_protocol.hpp"
 #include "ipc/queue_protocol.hpp"
+#include "ipc/sealed_protocol.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -311,6 +312,16 @@ TEST(Messages, answer_a_resync_with_links_and_sessions) {
   EXPECT_FALSE(decode<ResyncAnswer>(bad));
 }
 
+TEST(Messages, list_sealed_buffers_in_order) {
+  const SealedList list{{{7, 100}, {~std::uint64_t{0}, 1}}};
+  EXPECT_EQ(there_and_back(list).tickets, list.tickets);
+  Json bad = encode(list);
+  bad["tickets"][1].erase("bytes");
+  EXPECT_FALSE(decode<SealedList>(bad));
+  bad["tickets"] = Json::array({5});
+  EXPECT_FALSE(decode<SealedList>(bad));
+}
+
 TEST(Messages, are_checked_field_by_field) {
   expect_every_field_checked(HelloWorker{}, {"generation", "protocol", "layout"});
   expect_every_field_checked(HelloAnswer{"a.0", "a", 0, 1, {}, 0, 0, {}},
@@ -323,6 +334,9 @@ TEST(Messages, are_checked_field_by_field) {
   expect_every_field_checked(LinkOffer{}, {"pair", "epoch"});
   expect_every_field_checked(LinkKept{}, {"pair", "epoch"});
   expect_every_field_checked(TaskQuarantined{}, {"pair", "task", "attempts", "since_ns"});
+  expect_every_field_checked(SealedKeep{}, {"number", "bytes"});
+  expect_every_field_checked(SealedName{}, {"number", "bytes"});
+  expect_every_field_checked(SealedList{}, {"tickets"});
   expect_every_field_checked(ServiceConnect{}, {"service", "timeout_ms"});
   expect_every_field_checked(Stop{}, {"timeout_ms"});
   expect_every_field_checked(ResyncAnswer{}, {"generation", "phase", "links", "sessions"});
