@@ -203,6 +203,7 @@ void Brain::take_over() {
   const bool fresh = !state_.load_system().has_value();
   const auto living = find_living();
   introducer_.restore();
+  desk_.restore();
   if (!fresh) {
     for (Slot slot = 0; slot < living.size(); ++slot) {
       if (living[slot].pid != 0) desk_.adopt(slot);

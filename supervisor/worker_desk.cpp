@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/clock.hpp"
+#include "ipc/sealed_protocol.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -24,7 +25,8 @@ WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, 
       keeper_(keeper),
       callbacks_(std::move(callbacks)),
       resync_id_(base::monotonic_ns()),
-      desks_(plan.instances.size()) {}
+      desks_(plan.instances.size()),
+      sealed_(plan, keeper) {}
 
 void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {
   introducer_ = &introducer;
@@ -148,7 +150,54 @@ Result<void> WorkerDesk::take_request(Slot slot, const ipc::ControlMessage& mess
     if (desks_[slot].port) desks_[slot].port->send(ipc::result(message.id, ipc::Json::object()));
     return {};
   }
+  if (message.method.starts_with("sealed.")) return take_sealed(slot, message, packet);
   return make_error(Errc::method_not_found, std::string(message.method));
+}
+
+// A refusal is an answer like any other; only what no worker of ours says is a violation.
+Result<void> WorkerDesk::take_sealed(Slot slot, const ipc::ControlMessage& message,
+                                     ipc::Packet& packet) {
+  ControlPort* const port = desks_[slot].port.get();
+  const auto answer = [&](const Result<ipc::Json>& outcome, std::span<const int> fds = {}) {
+    if (port == nullptr) return;
+    port->send(outcome ? ipc::result(message.id, *outcome)
+                       : ipc::error_answer(message.id, outcome.error()),
+               fds);
+  };
+  const auto done = [](const Result<void>& outcome) -> Result<ipc::Json> {
+    if (!outcome) return outcome.error();
+    return ipc::Json::object();
+  };
+  if (message.method == ipc::method::sealed_list) {
+    answer(ipc::encode(ipc::SealedList{sealed_.of(slot)}));
+    return {};
+  }
+  if (message.method == ipc::method::sealed_keep) {
+    const auto keep = ipc::decode<ipc::SealedKeep>(*message.content);
+    if (!keep) return keep.error();
+    auto memory = ipc::fd_named(packet, "memory");
+    if (!memory) return memory.error();
+    const auto kept = sealed_.keep(slot, keep->ticket, std::move(*memory));
+    if (!kept && kept.error().is(Errc::protocol_violation)) return kept.error();
+    answer(done(kept));
+    return {};
+  }
+  const auto name = ipc::decode<ipc::SealedName>(*message.content);
+  if (!name) return name.error();
+  if (message.method == ipc::method::sealed_drop) {
+    answer(done(sealed_.drop(slot, name->ticket)));
+    return {};
+  }
+  if (message.method != ipc::method::sealed_open) {
+    return make_error(Errc::method_not_found, std::string(message.method));
+  }
+  const auto memory = sealed_.find(name->ticket);
+  if (memory) {
+    answer(ipc::encode(ipc::SealedOpened{}), std::span<const int>(&*memory, 1));
+  } else {
+    answer(memory.error());
+  }
+  return {};
 }
 
 Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& params,

@@ -14,6 +14,7 @@
 #include "supervisor/beat_watch.hpp"
 #include "supervisor/control_port.hpp"
 #include "supervisor/introducer.hpp"
+#include "supervisor/sealed_store.hpp"
 #include "supervisor/sessions.hpp"
 
 namespace bulkhead::supervisor {
@@ -32,6 +33,7 @@ class WorkerDesk {
 
   WorkerDesk(boost::asio::io_context&, const SystemConfig&, const Plan&, KeeperClient&, Callbacks);
   void attach(Introducer&, Sessions&);
+  void restore() { sealed_.restore(); }  // what the keeper holds from a predecessor of this brain
 
   // For a start: a fresh control socket; its brain end is stored. The worker's end is returned.
   Result<base::UniqueFd> open_port(Slot);
@@ -58,6 +60,7 @@ class WorkerDesk {
   void make_port(Slot, base::UniqueFd);
   void received(Slot, ipc::Packet);
   Result<void> take_request(Slot, const ipc::ControlMessage&, ipc::Packet&);
+  Result<void> take_sealed(Slot, const ipc::ControlMessage&, ipc::Packet&);
   Result<void> take_answer(Slot, const ipc::ControlMessage&);
   Result<void> take_notification(Slot, const ipc::ControlMessage&, ipc::Packet&);
   Result<void> greet(Slot, std::uint64_t id, const ipc::Json& params, ipc::Packet&);
@@ -74,6 +77,7 @@ class WorkerDesk {
       resync_id_;            // of the only request that a brain makes; no two brains' are alike
   std::vector<Desk> desks_;  // by slot
   BeatWatch beats_;
+  SealedStore sealed_;
 };
 
 }  // namespace bulkhead::supervisor

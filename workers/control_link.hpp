@@ -10,6 +10,7 @@
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/queue.hpp>
+#include <bulkhead/sealed.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -72,6 +73,12 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   std::uint64_t report(const ipc::TaskQuarantined&);
   bool is_noted(std::uint64_t report);  // true once
 
+  // Errors: as Worker::publish and its neighbours say.
+  [[nodiscard]] Result<SealedTicket> publish(const SealedBuffer&, Deadline);
+  [[nodiscard]] Result<SealedBuffer> open_sealed(SealedTicket, Deadline);
+  [[nodiscard]] Result<void> withdraw(SealedTicket, Deadline);
+  [[nodiscard]] Result<std::vector<SealedTicket>> published(Deadline);
+
   struct Session {
     std::string pair;
     std::optional<Channel> channel;
@@ -124,6 +131,9 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
 
   std::uint64_t begin_request(std::string_view method, ipc::Json params, std::vector<int> fds);
   [[nodiscard]] Result<ipc::Packet> finish_request(std::uint64_t id, Deadline);
+  // Both, without the lock. The descriptors must stay open until this returns.
+  [[nodiscard]] Result<ipc::Packet> ask(std::string_view method, ipc::Json params, Deadline,
+                                        std::vector<int> fds = {});
   [[nodiscard]] Result<Session> connect_once(std::string_view service, Deadline);
 
   const base::UniqueFd socket_;

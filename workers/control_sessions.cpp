@@ -47,6 +47,16 @@ Result<ipc::Packet> ControlLink::finish_request(std::uint64_t id, Deadline deadl
   return std::move(*done.answer);
 }
 
+Result<ipc::Packet> ControlLink::ask(std::string_view method, ipc::Json params, Deadline deadline,
+                                     std::vector<int> fds) {
+  std::uint64_t id = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    id = begin_request(method, std::move(params), std::move(fds));
+  }
+  return finish_request(id, deadline);
+}
+
 Result<ControlLink::Session> ControlLink::connect(std::string_view service, Deadline deadline) {
   for (;;) {
     auto session = connect_once(service, deadline);
@@ -63,13 +73,8 @@ Result<ControlLink::Session> ControlLink::connect(std::string_view service, Dead
 
 Result<ControlLink::Session> ControlLink::connect_once(std::string_view service,
                                                        Deadline deadline) {
-  std::uint64_t id = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    const ipc::ServiceConnect message{std::string(service), slice_of(deadline)};
-    id = begin_request(ipc::method::service_connect, ipc::encode(message), {});
-  }
-  auto packet = finish_request(id, deadline);
+  const ipc::ServiceConnect message{std::string(service), slice_of(deadline)};
+  auto packet = ask(ipc::method::service_connect, ipc::encode(message), deadline);
   if (!packet) return packet.error();
   const auto answer = ipc::decode<ipc::ServiceConnectAnswer>(packet->body["result"]);
   if (!answer) return answer.error();

@@ -162,6 +162,19 @@ Result<void> Worker::serve(std::string_view service, const Service& methods, Dea
   return workers::Serving(*state_->control, std::string(service), methods).until(deadline);
 }
 
+Result<SealedTicket> Worker::publish(const SealedBuffer& buffer, Deadline deadline) {
+  return state_->control->publish(buffer, deadline);
+}
+Result<SealedBuffer> Worker::open_sealed(SealedTicket ticket, Deadline deadline) {
+  return state_->control->open_sealed(ticket, deadline);
+}
+Result<void> Worker::withdraw(SealedTicket ticket, Deadline deadline) {
+  return state_->control->withdraw(ticket, deadline);
+}
+Result<std::vector<SealedTicket>> Worker::published(Deadline deadline) {
+  return state_->control->published(deadline);
+}
+
 void Worker::ready() { state_->control->tell_ready(); }
 void Worker::status(std::string_view text) { state_->control->tell_status(text); }
 void Worker::beat() noexcept { state_->control->beat(); }

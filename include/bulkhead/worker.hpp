@@ -6,6 +6,7 @@
 #include <bulkhead/error.hpp>
 #include <bulkhead/queue.hpp>
 #include <bulkhead/rpc.hpp>
+#include <bulkhead/sealed.hpp>
 #include <bulkhead/topic.hpp>
 #include <chrono>
 #include <cstdint>
@@ -83,6 +84,22 @@ class Worker {
   // Errors: stopped and timed_out, by the deadline; not_found when the config does not say
   //   "provides". A client that dies or misbehaves costs only its own session.
   Result<void> serve(std::string_view service, const Service&, Deadline);
+
+  // Gives a buffer to the whole system: whoever is sent the ticket, in a message of whatever kind, opens the
+  // same memory with it. The supervisor keeps it, so it outlives this process, its successors and the
+  // brain, until withdraw(). An instance, with all its incarnations, may have 256 at a time.
+  // Blocking: a request to the supervisor, also while that is being replaced.
+  // Errors: stopped; timed_out, and published() tells then whether it was kept; out_of_budget.
+  // After a crash before this returned: published() tells a successor.
+  [[nodiscard]] Result<SealedTicket> publish(const SealedBuffer&, Deadline = Deadline::never());
+  // The memory is mapped anew by each call: keep the buffer as long as it is of use.
+  // Blocking: as publish(). Errors: stopped, timed_out; not_found for one that was withdrawn.
+  [[nodiscard]] Result<SealedBuffer> open_sealed(SealedTicket, Deadline = Deadline::never());
+  // Nobody can open it any more; those who have it keep it. Only for what this instance published.
+  // Blocking: as publish(). Errors: stopped, timed_out; not_permitted for another instance's.
+  [[nodiscard]] Result<void> withdraw(SealedTicket, Deadline = Deadline::never());
+  // What this instance has published and not withdrawn, its predecessors included, oldest first.
+  [[nodiscard]] Result<std::vector<SealedTicket>> published(Deadline = Deadline::never());
 
   void ready();                          // the supervisor may count on us; idempotent
   void status(std::string_view text);    // shown by `bulkhead status`; the latest counts

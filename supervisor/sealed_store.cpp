@@ -1,0 +1,102 @@
+#include "supervisor/sealed_store.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ipc/sealed_memory.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+constexpr std::string_view prefix = "sealed/";  // then NUMBER/INSTANCE
+
+Error unknown(SealedTicket ticket) {
+  return make_error(Errc::not_found, "sealed buffer " + std::to_string(ticket.number) +
+                                         ": no worker has published it, or it was withdrawn");
+}
+
+}  // namespace
+
+SealedStore::SealedStore(const Plan& plan, KeeperClient& keeper) : plan_(plan), keeper_(keeper) {}
+
+std::string SealedStore::tag(std::uint64_t number, const Entry& entry) const {
+  return std::string(prefix) + std::to_string(number) + "/" + plan_.instances[entry.owner].name;
+}
+
+// In the order of their put, which is that of their publication. What belongs to an instance that is not
+// in the plan, or is no sealed memory, is nothing that a brain before us stored.
+void SealedStore::restore() {
+  for (const auto& stored : keeper_.entries(prefix)) {
+    const std::string_view rest = std::string_view(stored.tag).substr(prefix.size());
+    std::uint64_t number = 0;
+    const auto end = std::from_chars(rest.data(), rest.data() + rest.size(), number).ptr;
+    const auto name = rest.substr(
+        std::min<std::size_t>(rest.size(), static_cast<std::size_t>(end - rest.data()) + 1));
+    const auto owner = std::find_if(plan_.instances.begin(), plan_.instances.end(),
+                                    [&](const auto& instance) { return instance.name == name; });
+    const auto bytes = ipc::check_sealed(stored.fd);
+    if (owner == plan_.instances.end() || !bytes) continue;
+    entries_.insert_or_assign(number, Entry{static_cast<Slot>(owner - plan_.instances.begin()),
+                                            *bytes, next_order_++, keeper_.take(stored.tag)});
+  }
+}
+
+Result<void> SealedStore::keep(Slot owner, SealedTicket ticket, base::UniqueFd memory) {
+  const auto bytes = ipc::check_sealed(memory.get());
+  if (!bytes) return bytes.error();
+  if (*bytes != ticket.bytes) {
+    return make_error(Errc::protocol_violation, "a ticket of " + std::to_string(ticket.bytes) +
+                                                    " bytes came with " + std::to_string(*bytes) +
+                                                    " bytes of memory");
+  }
+  if (const auto known = entries_.find(ticket.number); known != entries_.end()) {
+    if (known->second.owner == owner && known->second.bytes == ticket.bytes) return {};
+    return make_error(Errc::already_exists, "sealed buffer " + std::to_string(ticket.number));
+  }
+  if (of(owner).size() >= buffers_max) {
+    return make_error(Errc::out_of_budget, plan_.instances[owner].name + " has published " +
+                                               std::to_string(buffers_max) +
+                                               " sealed buffers; withdraw some first");
+  }
+  Entry entry{owner, *bytes, next_order_++, std::move(memory)};
+  const auto stored = keeper_.put(tag(ticket.number, entry), entry.memory.get());
+  if (!stored) return stored.error();
+  entries_.emplace(ticket.number, std::move(entry));
+  return {};
+}
+
+Result<int> SealedStore::find(SealedTicket ticket) const {
+  const auto found = entries_.find(ticket.number);
+  if (found == entries_.end() || found->second.bytes != ticket.bytes) return unknown(ticket);
+  return found->second.memory.get();
+}
+
+Result<void> SealedStore::drop(Slot owner, SealedTicket ticket) {
+  const auto found = entries_.find(ticket.number);
+  if (found == entries_.end()) return {};
+  if (found->second.owner != owner) {
+    return make_error(Errc::not_permitted, "sealed buffer " + std::to_string(ticket.number) +
+                                               " is " + plan_.instances[found->second.owner].name +
+                                               "'s, who alone withdraws it");
+  }
+  if (const auto dropped = keeper_.drop(tag(ticket.number, found->second)); !dropped) {
+    return dropped.error();
+  }
+  entries_.erase(found);
+  return {};
+}
+
+std::vector<SealedTicket> SealedStore::of(Slot owner) const {
+  std::map<std::uint64_t, SealedTicket> by_order;
+  for (const auto& [number, entry] : entries_) {
+    if (entry.owner == owner) by_order[entry.order] = {number, entry.bytes};
+  }
+  std::vector<SealedTicket> tickets;
+  for (const auto& [order, ticket] : by_order) tickets.push_back(ticket);
+  return tickets;
+}
+
+}  // namespace bulkhead::supervisor
