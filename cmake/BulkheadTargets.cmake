@@ -22,6 +22,8 @@ if(BULKHEAD_SANITIZE)
   target_compile_options(bulkhead_build_flags INTERFACE
     -fsanitize=${BULKHEAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(bulkhead_build_flags INTERFACE -fsanitize=${BULKHEAD_SANITIZE})
+  # What a sanitizer cannot see: an index beyond the size of a container, within its capacity.
+  target_compile_definitions(bulkhead_build_flags INTERFACE _GLIBCXX_ASSERTIONS)
   # It does not model fences and says so at each one, Asio's included; ours order atomics only.
   target_compile_options(bulkhead_build_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
 endif()

@@ -43,7 +43,7 @@ QueueDispatcher::QueueDispatcher(DispatcherSpec& spec, QueueJournal journal)
     : link_(std::move(spec.link)),
       desk_(std::move(spec.desk)),
       journal_(std::move(journal)),
-      has_result_(journal_.shape().slots, false) {
+      has_result_(journal_.shape().all_slots(), false) {
   for (auto& member : spec.members) members_.push_back(std::make_unique<Member>(std::move(member)));
 }
 

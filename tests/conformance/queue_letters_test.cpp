@@ -50,6 +50,21 @@ TEST_P(RequeuedTask, is_done_and_over_once_more) {
   EXPECT_EQ(push("next"), 2U);
 }
 
+// A letter keeps its slot, so a full queue reaches into those that the letters add.
+TEST_P(RequeuedTask, leaves_room_for_as_many_tasks_as_ever_while_it_is_a_letter) {
+  make_letter();
+  come_again(0);
+  std::size_t pushed = 0;
+  while (dispatcher->try_push(as_bytes("more"))) ++pushed;
+  EXPECT_EQ(pushed, ipc::JournalShape::of(capacity, 1).slots);
+  for (std::size_t task = 2; task < pushed + 2; ++task) {
+    complete(0, "done");
+    ASSERT_EQ(next(), std::to_string(task) + "=done");
+  }
+  EXPECT_EQ(dispatcher->stats().outstanding, 0U);
+  EXPECT_EQ(dispatcher->stats().stale, 0U);
+}
+
 TEST_P(RequeuedTask, is_found_by_the_next_dispatcher) {
   make_letter();
   kill_dispatcher();
