@@ -4,6 +4,7 @@
 //
 //   0      header    {magic, version, layout hash, total size, ring offset and capacity, base index, ...}
 //   128    committed {turn, 2 x {position, count}}                        as a producer
+//             newest                                                   as a publisher of a topic
 //   256    taken     {epoch:16 position:48}, redelivered count            as a consumer
 //             dropped count                                            as either end of a topic
 //   384    acked     {turn, 2 x {epoch:16 position:48, count}}            as a consumer
@@ -12,7 +13,7 @@
 //   640    wants_space                      set before this end sleeps for space
 //   768    message_bell                     rung by this end after a commit
 //   896    space_bell                       rung by this end after an acknowledgement
-//   1024   reclaimed {position, count}, newest                           as a publisher of a topic
+//   1024   reclaimed {position, count}                                   as a publisher of a topic
 //   4096   ring, capacity bytes             shm: the messages; sockets: those to be sent again (resend_window)
 //   ...    slabs, slab bytes                absent where nothing is lent
 //
@@ -62,6 +63,7 @@ struct SegmentHeader {
 struct EndPage {
   alignas(line_stride) SegmentHeader header;
   alignas(line_stride) Twin committed;  // position, count
+  std::atomic<std::uint64_t> newest;    // see topic_producer.hpp; stored with each commit
 
   alignas(line_stride) std::atomic<std::uint64_t> taken;  // packed Cursor
   std::atomic<std::uint64_t> redelivered;                 // deliveries marked as redelivered
@@ -80,20 +82,19 @@ struct EndPage {
 
   alignas(line_stride) std::atomic<std::uint64_t> reclaimed;  // see topic_producer.hpp
   std::atomic<std::uint64_t> reclaimed_count;
-  std::atomic<std::uint64_t> newest;
 };
 
 static_assert(std::is_standard_layout_v<EndPage> && std::is_trivially_destructible_v<EndPage>);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
               std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(sizeof(Twin) == 40 && sizeof(SegmentHeader) == 64);
-static_assert(offsetof(EndPage, committed) == 128 && offsetof(EndPage, taken) == 256 &&
-              offsetof(EndPage, redelivered) == 264 && offsetof(EndPage, dropped) == 272 &&
-              offsetof(EndPage, acked) == 384 && offsetof(EndPage, armed) == 512 &&
-              offsetof(EndPage, closed) == 516 && offsetof(EndPage, cpu) == 520 &&
-              offsetof(EndPage, in_step) == 524 && offsetof(EndPage, wants_space) == 640 &&
-              offsetof(EndPage, message_bell) == 768 && offsetof(EndPage, space_bell) == 896 &&
-              offsetof(EndPage, reclaimed) == 1024 && offsetof(EndPage, newest) == 1040 &&
+static_assert(offsetof(EndPage, committed) == 128 && offsetof(EndPage, newest) == 168 &&
+              offsetof(EndPage, taken) == 256 && offsetof(EndPage, redelivered) == 264 &&
+              offsetof(EndPage, dropped) == 272 && offsetof(EndPage, acked) == 384 &&
+              offsetof(EndPage, armed) == 512 && offsetof(EndPage, closed) == 516 &&
+              offsetof(EndPage, cpu) == 520 && offsetof(EndPage, in_step) == 524 &&
+              offsetof(EndPage, wants_space) == 640 && offsetof(EndPage, message_bell) == 768 &&
+              offsetof(EndPage, space_bell) == 896 && offsetof(EndPage, reclaimed) == 1024 &&
               sizeof(EndPage) <= end_page_bytes);
 
 // Compared before a segment is used: the offsets above, the record format and its limits.

@@ -43,7 +43,21 @@ TopicConsumer::Looked TopicConsumer::look(Bounds& bounds) noexcept {
   if (start_.conflates) bounds.begin = std::max(bounds.begin, newest);
   bounds.end = committed->position;
   bounds.number = committed->count;
+  if (!start_.conflates) {
+    known_end_ = bounds.end;
+    known_number_ = bounds.number;
+  }
   return Looked::bounds;
+}
+
+// What was committed when we looked last needs no further look, each of which takes a line from the publisher,
+// as long as it was not overwritten.
+bool TopicConsumer::recall(Bounds& bounds) const noexcept {
+  if (position_ >= known_end_) return false;
+  // relaxed: intact() reads it again behind what is copied.
+  if (page_.reclaimed.load(std::memory_order_relaxed) > position_) return false;
+  bounds = {position_, known_end_, known_number_};
+  return true;
 }
 
 // The cursor that we begin at lies before the end of what was committed; its upper bits are told by that.
@@ -117,7 +131,7 @@ TopicConsumer::Found TopicConsumer::peek(Head& head) {
   // Each try that ends without an answer means that the publisher has overwritten what we looked at.
   for (int tries = 0; tries < tries_max; ++tries) {
     Bounds bounds{};
-    switch (look(bounds)) {
+    switch (recall(bounds) ? Looked::bounds : look(bounds)) {
       case Looked::busy: continue;
       case Looked::violation: return Found::violation;
       case Looked::bounds: break;

@@ -60,7 +60,8 @@ class TopicConsumer {
   // Whether poll() may have something new to say.
   bool ready() const noexcept {
     // relaxed: poll() reads the words behind it with acquire.
-    return page_.committed.turn.load(std::memory_order_relaxed) != turn_seen_;
+    return position_ < known_end_ ||
+           page_.committed.turn.load(std::memory_order_relaxed) != turn_seen_;
   }
 
   std::uint64_t position() const noexcept { return position_; }
@@ -76,6 +77,7 @@ class TopicConsumer {
   enum class Looked { bounds, busy, violation };
   enum class Step { message, again, violation };
 
+  bool recall(Bounds&) const noexcept;
   Looked look(Bounds&) noexcept;
   Looked place(std::uint64_t reclaimed, const Committed&) noexcept;
   Step rewind(std::uint64_t reclaimed, const Committed&);
@@ -93,6 +95,7 @@ class TopicConsumer {
   std::uint64_t position_ = 0;
   std::uint64_t last_number_;
   std::uint64_t turn_seen_ = 0;
+  std::uint64_t known_end_ = 0, known_number_ = 0;  // committed, as the last look() saw it
   const char* complaint_ = "";
 };
 
