@@ -7,13 +7,13 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <optional>
 #include <random>
 #include <thread>
 
+#include "tests/support/environment.hpp"
 #include "tests/support/shm_stage.hpp"
 
 namespace bulkhead::test {
@@ -24,11 +24,6 @@ using ipc::RecordKind;
 using Kind = ipc::LinkUpdate::Kind;
 
 constexpr std::size_t capacity = 16384;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // One incarnation of the peer, and what it does to its own memory.
 class Scribbler {
@@ -185,8 +180,8 @@ class Survivor {
 // With unix: what is read of a peer's pages and window, which is the same on all sockets and pipes.
 class HostilePeer : public testing::TestWithParam<Transport> {
  protected:
-  const std::uint64_t mutations = from_environment("BULKHEAD_SCRIBBLES", 5'000'000);
-  const std::uint64_t seed = from_environment("BULKHEAD_SEED", std::random_device{}());
+  const std::uint64_t mutations = chosen("BULKHEAD_SCRIBBLES", 5'000'000);
+  const std::uint64_t seed = chosen("BULKHEAD_SEED", std::random_device{}());
   void SetUp() override { RecordProperty("seed", std::to_string(seed)); }
   void TearDown() override {
     if (HasFailure())

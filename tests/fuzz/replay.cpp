@@ -2,7 +2,6 @@
 //   TARGET CORPUS...        BULKHEAD_MUTATIONS (20000) and BULKHEAD_SEED as for every test
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,15 +9,11 @@
 #include <vector>
 
 #include "tests/fuzz/fuzz_target.hpp"
+#include "tests/support/environment.hpp"
 
 namespace {
 
 using Input = std::vector<std::uint8_t>;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 std::vector<Input> read_corpus(int argc, char** argv) {
   std::vector<std::filesystem::path> paths;
@@ -64,8 +59,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (const Input& input : corpus) LLVMFuzzerTestOneInput(input.data(), input.size());
-  const auto seed = from_environment("BULKHEAD_SEED", std::random_device{}());
-  const auto mutations = from_environment("BULKHEAD_MUTATIONS", 20000);
+  const auto seed = bulkhead::test::chosen("BULKHEAD_SEED", std::random_device{}());
+  const auto mutations = bulkhead::test::chosen("BULKHEAD_MUTATIONS", 20000);
   std::printf("%zu inputs, %lu mutations of them with BULKHEAD_SEED=%lu\n", corpus.size(),
               static_cast<unsigned long>(mutations), static_cast<unsigned long>(seed));
   std::fflush(stdout);  // a crash must not take the seed with it

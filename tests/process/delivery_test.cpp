@@ -11,15 +11,13 @@
 #include <sstream>
 
 #include "base/clock.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
 namespace {
 
-int rounds() {
-  const char* value = std::getenv("BULKHEAD_TEST_ROUNDS");
-  return value != nullptr ? std::atoi(value) : 3;
-}
+int rounds() { return static_cast<int>(chosen("BULKHEAD_TEST_ROUNDS", 3)); }
 
 // "delivered=12 gaps=0 …" -> 12 for "delivered".
 long figure(const std::string& text, const std::string& name) {

@@ -1,5 +1,6 @@
 // Senders and receivers killed with SIGKILL at random moments, each followed by a successor: nothing that
 // was committed is lost, what comes again is exactly what was taken and not acknowledged, no number is missing.
+// BULKHEAD_TEST_ROUNDS sets how many times each link is struck (120 by default; four kills in three rounds).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "ipc/end_page.hpp"
 #include "ipc/lane_record.hpp"
 #include "tests/support/descriptors.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/link_actor.hpp"
 
 namespace bulkhead::test {
@@ -232,6 +234,7 @@ class LinkCrash : public testing::TestWithParam<Medium> {
   Progress& progress_ = stage_.progress();
   std::uint64_t resumed_ = 1, taken_at_least_ = 0, taken_at_most_ = 0;
   int receivers_with_redelivery_ = 0;
+  int kills_ = 0;
 };
 
 TEST_P(LinkCrash, loses_nothing_and_marks_exactly_what_was_taken) {
@@ -243,11 +246,13 @@ TEST_P(LinkCrash, loses_nothing_and_marks_exactly_what_was_taken) {
   {
     Link link(stage_, transport,
               {.capacity = capacity, .max_message = 1500, .wait = WaitMode::adaptive});
-    for (int round = 0; round < 120 && !HasFailure(); ++round) {
+    const auto rounds = chosen("BULKHEAD_TEST_ROUNDS", 120);
+    for (std::uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
       const auto victim = random() % 3;  // the sender, the receiver, both
       const Side near = victim == 0 || random() % 2 == 0 ? Side::from : Side::to;
       run_until_near(link, victim == 1 ? Side::to : near, 1 + random() % 200);
       if (HasFatalFailure()) break;
+      kills_ += victim == 2 ? 2 : 1;
       if (victim != 1) link.actor(Side::from).kill();
       if (victim != 0) link.actor(Side::to).kill();
       if (victim != 1) link.bury(Side::from);
@@ -264,6 +269,8 @@ TEST_P(LinkCrash, loses_nothing_and_marks_exactly_what_was_taken) {
     EXPECT_GT(receivers_with_redelivery_, 0)
         << "the kills never hit between taking and acknowledging";
     EXPECT_EQ(progress_.safety_net, 0U);
+    std::printf("%d kills, %llu messages\n", kills_,
+                static_cast<unsigned long long>(progress_.limit.load()));
   }
   EXPECT_EQ(open_descriptors(), descriptors);
 }

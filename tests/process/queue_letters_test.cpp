@@ -150,7 +150,7 @@ TEST_P(QueueLettersSystem, are_requeued_while_the_one_that_pushes_is_stopped) {
 // Each round asks once for the requeue of a task that fails again; if one were lost, or done twice, the number
 // of completions would tell.
 TEST_P(QueueLettersSystem, are_requeued_once_a_request_while_brains_are_killed) {
-  std::mt19937 random(chosen_seed());
+  std::mt19937 random(static_cast<unsigned>(chosen_seed()));
   start_with_poison(1, 1);
   await_letters({1});
   constexpr int rounds = 12;

@@ -5,31 +5,23 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <optional>
-#include <random>
 #include <sstream>
 #include <string>
 
 #include "tests/conformance/transports.hpp"
+#include "tests/support/environment.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
 
-inline unsigned chosen_seed() {
-  const char* value = std::getenv("BULKHEAD_TEST_SEED");
-  const unsigned seed = value != nullptr ? static_cast<unsigned>(std::strtoul(value, nullptr, 10))
-                                         : std::random_device{}();
-  std::printf("seed %u\n", seed);
-  return seed;
-}
-
 struct Scene {
   std::string pusher;  // its config
   int workers = 2;
-  int toil = 100'000;       // steps of a computation that each task costs: time to be killed in
+  std::uint64_t toil =
+      100'000;              // steps of a computation that each task costs: time to be killed in
   int max_attempts = 1000;  // random kills must not look like poison
   std::string worker_extra = "";  // of "doer"
   std::string doer = "";          // more of its config
@@ -39,7 +31,7 @@ struct Scene {
 inline std::string config(const Scene& scene, Transport transport) {
   return R"({"version": 1, "name": "q",
     "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"},
-                 "logs": {"overflow": "block"}},
+                 "logs": {"overflow": "block", "max_size": "1GiB"}},
     "workers": {
       "pusher": {"command": [")" QUEUE_ROLES R"(", "push"], "ready": {"type": "notify"},
                  "config": )" +

@@ -1,5 +1,9 @@
 // Queues in whole systems: whoever is killed, each task is over exactly once, and only those that nobody
-// survives are given up. Seeds are printed; BULKHEAD_TEST_SEED repeats one.
+// survives are given up. Seeds are printed; BULKHEAD_TEST_SEED repeats one. BULKHEAD_TEST_TASKS sets how many
+// tasks are done while workers are killed at a steady pace (10 000 by default).
+#include <sys/timerfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <functional>
 #include <random>
@@ -9,8 +13,51 @@
 namespace bulkhead::test {
 namespace {
 
+// The pace of a clock.
+class Beat {
+ public:
+  explicit Beat(long period_ns) {
+    const itimerspec period = {{0, period_ns}, {0, period_ns}};
+    EXPECT_EQ(::timerfd_settime(timer_.get(), 0, &period, nullptr), 0);
+  }
+  void await() {
+    std::uint64_t beats = 0;
+    EXPECT_EQ(::read(timer_.get(), &beats, sizeof beats), static_cast<ssize_t>(sizeof beats));
+  }
+
+ private:
+  base::UniqueFd timer_{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
+};
+
+TEST_P(QueueSystem, ends_each_task_once_and_gives_up_only_poison_while_workers_die_at_50_hz) {
+  std::mt19937 random(static_cast<unsigned>(chosen_seed()));
+  const auto count = chosen("BULKHEAD_TEST_TASKS", 10'000);
+  const auto poisoned = std::max<std::uint64_t>(count / 5, 1);
+  start({.pusher = R"({"count": )" + std::to_string(count) + R"(, "deadly_every": )" +
+                   std::to_string(poisoned) + "}",
+         .workers = 3,
+         .toil = 20'000,
+         .max_attempts = 5});
+  Beat beat(20'000'000);
+  int kills = 0;
+  while (!all_over(system->status())) {
+    beat.await();
+    kill("doer." + std::to_string(random() % 3));
+    ++kills;
+  }
+  await_all_over();
+  std::printf("%d kills\n", kills);
+  EXPECT_GT(kills, 0);
+  const auto tasks = over();
+  EXPECT_EQ(tasks.size(), count);
+  for (const auto& [task, seen] : tasks) {
+    EXPECT_EQ(seen.first + seen.again, 1) << task;
+    EXPECT_EQ(seen.quarantined, task % poisoned == 0) << task;
+  }
+}
+
 TEST_P(QueueSystem, ends_each_of_ten_thousand_tasks_once_while_workers_are_killed) {
-  std::mt19937 random(chosen_seed());
+  std::mt19937 random(static_cast<unsigned>(chosen_seed()));
   start({.pusher = R"({"count": 10000})", .workers = 3});
   int kills = 0;
   while (!all_over(system->status()) && kills < 60) {
@@ -41,7 +88,7 @@ TEST_P(QueueSystem, ends_each_task_once_while_the_one_that_pushes_is_killed) {
 }
 
 TEST_P(QueueSystem, ends_each_task_once_while_both_ends_and_the_brain_are_killed) {
-  std::mt19937 random(chosen_seed());
+  std::mt19937 random(static_cast<unsigned>(chosen_seed()));
   start({.pusher = R"({"count": 10000})"});
   for (int round = 0; round < 8 && !all_over(system->status()); ++round) {
     await_progress();

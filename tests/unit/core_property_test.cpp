@@ -2,11 +2,11 @@
 // must hold after every step whatever happens. The seed is printed with each failure.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <random>
 
 #include "tests/support/core_story.hpp"
+#include "tests/support/environment.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -256,14 +256,8 @@ std::vector<std::string> live_through(std::uint64_t seed) {
   return world.log();
 }
 
-// BULKHEAD_TEST_SEED repeats a run that has failed.
-std::uint64_t choose_seed() {
-  const char* wanted = std::getenv("BULKHEAD_TEST_SEED");
-  return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : std::random_device{}();
-}
-
 TEST(CoreProperty, holds_its_rules_through_any_sequence_of_events) {
-  const std::uint64_t first = choose_seed();
+  const std::uint64_t first = test::chosen_seed();
   for (std::uint64_t seed = first; seed < first + 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     live_through(seed);
@@ -272,7 +266,7 @@ TEST(CoreProperty, holds_its_rules_through_any_sequence_of_events) {
 }
 
 TEST(CoreProperty, decides_the_same_again_from_the_same_seed) {
-  const std::uint64_t seed = choose_seed();
+  const std::uint64_t seed = test::chosen_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   EXPECT_EQ(live_through(seed), live_through(seed));
 }
