@@ -24,6 +24,9 @@ Started start_posix_queue(Processors, std::size_t bytes, Waiting);         // mq
 Started start_interprocess_queue(Processors, std::size_t bytes, Waiting);  // Boost message_queue
 // Two topics. Needs its daemon, iox-roudi: see run_apart().
 Started start_iceoryx(Processors, std::size_t bytes, Waiting);
+// These two wait in their own loops, which sleep.
+Started start_capnproto(Processors, std::size_t bytes);  // Cap'n Proto RPC over a unix socket
+Started start_grpc(Processors, std::size_t bytes);       // a unary call over a unix socket
 
 // "/tmp/…" or "…": one name for both processes of a contestant, of this run only.
 std::string own_name(const std::string& what, const char* direction);
