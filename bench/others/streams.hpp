@@ -1,5 +1,5 @@
 // Messages one way, ours and other people's libraries': between two pinned processes that sleep when there is
-// nothing to do, as each library does by default. RPC libraries have no such thing. Used by race_main.cpp.
+// nothing to do, as each library does by default. RPC libraries have no such thing. Used by report.cpp.
 #pragma once
 
 #include <bulkhead/error.hpp>
