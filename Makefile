@@ -31,7 +31,7 @@ bench: build ## measure latency and recovery, figures into build/bench-*.json
 	$(PROGRAMS)/bulkhead bench latency --json build/bench-latency.json
 	$(PROGRAMS)/bulkhead bench recovery --json build/bench-recovery.json
 
-others: ## round trips beside iceoryx, ZeroMQ, nng and message queues, figures into build/bench-others.json
+others: ## round trips and throughput beside iceoryx, gRPC, ZeroMQ and others, figures into build/bench-others.json
 	@tools/install-deps --others
 	@tools/build release others
 	build/release/bin/bench-others --json build/bench-others.json

@@ -2,6 +2,7 @@
 // measured by the same loops. Used by latency.cpp. A mechanism is a class with
 //   bool ping();                the message there, and the answer back
 //   bool pong();                in the other process: one message, and the answer
+//   bool serve(uint64_t count); instead, of a library that does the answering: true after so many answers more
 //   void enter_echo();          in the other process, once: lets go of what only the first one uses
 //   void enter_ping();          the same in this process
 //   std::uint64_t syscalls();   made so far, where the mechanism counts them
@@ -48,16 +49,14 @@ class MeasuredContestant final : public Contestant {
  public:
   static Result<std::unique_ptr<Contestant>> start(std::unique_ptr<Mechanism> mechanism, int cpu) {
     Mechanism& echoed = *mechanism;
-    auto echo = EchoProcess::start(cpu, {[&echoed] { echoed.enter_echo(); },
-                                         [&echoed](std::uint64_t count) {
-                                           while (count > 0 && echoed.pong()) --count;
-                                           return count == 0;
-                                         },
-                                         [&echoed] { return echoed.syscalls(); }});
-    if (!echo) return echo.error();
+    auto process =
+        EchoProcess::start(cpu, {[&echoed] { echoed.enter_echo(); },
+                                 [&echoed](std::uint64_t count) { return echo(echoed, count); },
+                                 [&echoed] { return echoed.syscalls(); }});
+    if (!process) return process.error();
     mechanism->enter_ping();
     return std::unique_ptr<Contestant>(
-        new MeasuredContestant(std::move(mechanism), std::move(*echo)));
+        new MeasuredContestant(std::move(mechanism), std::move(*process)));
   }
 
   Result<Round> run(std::uint64_t count) override {
@@ -93,6 +92,14 @@ class MeasuredContestant final : public Contestant {
   MeasuredContestant(std::unique_ptr<Mechanism> mechanism, std::unique_ptr<EchoProcess> echo)
       : mechanism_(std::move(mechanism)), echo_(std::move(echo)) {}
 
+  static bool echo(Mechanism& echoed, std::uint64_t count) {
+    if constexpr (requires { echoed.serve(count); }) {
+      return echoed.serve(count);
+    } else {
+      while (count > 0 && echoed.pong()) --count;
+      return count == 0;
+    }
+  }
   Result<void> begin(std::uint64_t count) {
     const std::uint64_t warm_up = warm_up_for(count);
     if (auto begun = echo_->begin(count + warm_up); !begun) return begun;

@@ -1,7 +1,9 @@
-// What carries messages one way, as fast as it can, between processes that are all awake: lanes alone and
-// several at once, and a bare ring to hold them against. Used by the throughput benchmark.
+// What carries messages one way, as fast as it can, between processes that are all awake unless said otherwise:
+// lanes alone and several at once, and a bare ring to hold them against. Used by the throughput benchmark and by
+// others/.
 #pragma once
 
+#include <bulkhead/channel.hpp>
 #include <bulkhead/error.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +28,8 @@ inline constexpr std::size_t batch_messages = 16;
 inline constexpr std::size_t fan_ends = 4;
 
 StartedStream start_lane(std::size_t size, Processors);
+// One channel over any transport; its ends wait as told.
+StartedStream start_channel_stream(Transport, WaitMode, std::size_t size, Processors);
 StartedStream start_batches(std::size_t size,
                             Processors);                 // the same lane, batch_messages a commit
 StartedStream start_ring(std::size_t size, Processors);  // bare, of fixed slots

@@ -7,9 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "bench/channel_contestant.hpp"
-#include "bench/echo_process.hpp"
+#include "bench/one_to_one.hpp"
 #include "bench/shared_pages.hpp"
 #include "bench/spsc_ring.hpp"
 #include "bench/stream.hpp"
@@ -17,8 +16,6 @@
 namespace bulkhead::bench {
 namespace {
 
-// A course is what two processes share: put() says how many messages it sent, 0 when it could not; get()
-// receives one; enter_source and enter_drain are a contestant's enter_*.
 class Lane {
  public:
   Lane(std::pair<Channel, Channel> pair, std::size_t bytes)
@@ -71,44 +68,10 @@ class Ring {
 };
 
 template <class Course>
-class OneToOne final : public Stream {
- public:
-  static StartedStream start(std::unique_ptr<Course> course, int cpu) {
-    Course& shared = *course;
-    auto drain = EchoProcess::start(cpu, {[&shared] { shared.enter_drain(); },
-                                          [&shared](std::uint64_t count) {
-                                            while (count > 0 && shared.get()) --count;
-                                            return count == 0;
-                                          },
-                                          [] { return std::uint64_t{0}; }});
-    if (!drain) return drain.error();
-    course->enter_source();
-    return std::unique_ptr<Stream>(new OneToOne(std::move(course), std::move(*drain)));
-  }
-
-  Result<double> run(std::uint64_t count) override {
-    const std::uint64_t start = base::monotonic_ns();
-    if (auto begun = drain_->begin(count); !begun) return begun.error();
-    for (std::uint64_t left = count; left > 0;) {
-      const std::size_t sent = course_->put(left);
-      if (sent == 0) return make_error(Errc::peer_died, "a stream of the benchmark");
-      left -= sent;
-    }
-    if (const auto drained = drain_->finish(); !drained) return drained.error();
-    return static_cast<double>(count) * 1e9 / static_cast<double>(base::monotonic_ns() - start);
-  }
-
- private:
-  OneToOne(std::unique_ptr<Course> course, std::unique_ptr<EchoProcess> drain)
-      : course_(std::move(course)), drain_(std::move(drain)) {}
-
-  std::unique_ptr<Course> course_;
-  std::unique_ptr<EchoProcess> drain_;  // goes first
-};
-
-template <class Course>
-StartedStream start_over_channel(std::size_t size, Processors processors) {
-  auto pair = connected_pair(Transport::shm, options_for(size, WaitMode::spin));
+StartedStream start_over_channel(std::size_t size, Processors processors,
+                                 Transport transport = Transport::shm,
+                                 WaitMode wait = WaitMode::spin) {
+  auto pair = connected_pair(transport, options_for(size, wait));
   if (!pair) return pair.error();
   return OneToOne<Course>::start(std::make_unique<Course>(std::move(*pair), size), processors.echo);
 }
@@ -117,6 +80,11 @@ StartedStream start_over_channel(std::size_t size, Processors processors) {
 
 StartedStream start_lane(std::size_t size, Processors processors) {
   return start_over_channel<Lane>(size, processors);
+}
+
+StartedStream start_channel_stream(Transport transport, WaitMode wait, std::size_t size,
+                                   Processors processors) {
+  return start_over_channel<Lane>(size, processors, transport, wait);
 }
 
 StartedStream start_batches(std::size_t size, Processors processors) {

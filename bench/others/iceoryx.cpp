@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "bench/others/one_way.hpp"
 #include "bench/others/peers.hpp"
 #include "ipc/wake.hpp"
 
@@ -22,6 +23,8 @@ class Iceoryx {
 
   void enter_echo() { open("echo", "back", "there"); }
   void enter_ping() { open("ping", "there", "back"); }
+  bool put() { return send(); }
+  bool get() { return receive(); }
   bool ping() { return send() && receive(); }
   bool pong() { return receive() && send(); }
   static std::uint64_t syscalls() { return 0; }
@@ -35,10 +38,15 @@ class Iceoryx {
   void open(const std::string& role, const char* out, const char* in) {
     iox::runtime::PoshRuntime::initRuntime(
         iox::RuntimeName_t(iox::cxx::TruncateToCapacity, "bulkhead-" + instance_ + "-" + role));
-    publisher_.emplace(
-        iox::capro::ServiceDescription{id("bulkhead-bench"), id(instance_), id(out)});
-    subscriber_.emplace(
-        iox::capro::ServiceDescription{id("bulkhead-bench"), id(instance_), id(in)});
+    // By default what a full queue holds would be dropped.
+    iox::popo::PublisherOptions patient_publisher;
+    patient_publisher.subscriberTooSlowPolicy = iox::popo::ConsumerTooSlowPolicy::WAIT_FOR_CONSUMER;
+    iox::popo::SubscriberOptions patient_subscriber;
+    patient_subscriber.queueFullPolicy = iox::popo::QueueFullPolicy::BLOCK_PRODUCER;
+    publisher_.emplace(iox::capro::ServiceDescription{id("bulkhead-bench"), id(instance_), id(out)},
+                       patient_publisher);
+    subscriber_.emplace(iox::capro::ServiceDescription{id("bulkhead-bench"), id(instance_), id(in)},
+                        patient_subscriber);
     waits_.emplace();
     (void)waits_->attachState(*subscriber_, iox::popo::SubscriberState::HAS_DATA);
     while (!publisher_->hasSubscribers() ||
@@ -85,6 +93,10 @@ class Iceoryx {
 Started start_iceoryx(Processors processors, std::size_t bytes, Waiting waiting) {
   return MeasuredContestant<Iceoryx>::start(std::make_unique<Iceoryx>(bytes, waiting),
                                             processors.echo);
+}
+
+StartedStream stream_iceoryx(Processors processors, std::size_t bytes) {
+  return start_one_way(std::make_unique<Iceoryx>(bytes, Waiting::blocking), processors);
 }
 
 }  // namespace bulkhead::bench::others

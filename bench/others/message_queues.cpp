@@ -8,20 +8,23 @@
 #include <optional>
 #include <vector>
 
+#include "bench/others/one_way.hpp"
 #include "bench/others/peers.hpp"
 #include "ipc/wake.hpp"
 
 namespace bulkhead::bench::others {
 namespace {
 
-constexpr long depth = 8;  // messages; a round trip needs one
+// Messages that a queue has room for.
+constexpr long posix_depth = 10;  // what the kernel allows by default
+constexpr std::size_t interprocess_depth = 1000;
 
 class PosixQueue {
  public:
   PosixQueue(std::size_t bytes, Waiting waiting) : message_(bytes) {
     for (std::size_t way = 0; way < 2; ++way) {
       mq_attr attributes{};
-      attributes.mq_maxmsg = depth;
+      attributes.mq_maxmsg = posix_depth;
       attributes.mq_msgsize = static_cast<long>(bytes);
       const int flags =
           O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | (waiting == Waiting::polling ? O_NONBLOCK : 0);
@@ -38,6 +41,8 @@ class PosixQueue {
 
   static void enter_echo() {}
   static void enter_ping() {}
+  bool put() { return send(ways_[0]); }
+  bool get() { return receive(ways_[0]); }
   bool ping() { return send(ways_[0]) && receive(ways_[1]); }
   bool pong() { return receive(ways_[0]) && send(ways_[1]); }
   std::uint64_t syscalls() const { return calls_; }
@@ -69,13 +74,15 @@ class InterprocessQueue {
   InterprocessQueue(std::size_t bytes, Waiting waiting) : message_(bytes), waiting_(waiting) {
     for (std::size_t way = 0; way < 2; ++way) {
       const auto name = own_name("bulkhead-bench-bimq", way == 0 ? "there" : "back");
-      ways_[way].emplace(boost::interprocess::create_only, name.c_str(), depth, bytes);
+      ways_[way].emplace(boost::interprocess::create_only, name.c_str(), interprocess_depth, bytes);
       Queue::remove(name.c_str());  // the mapping stays, in the fork too
     }
   }
 
   static void enter_echo() {}
   static void enter_ping() {}
+  bool put() { return send(*ways_[0]); }
+  bool get() { return receive(*ways_[0]); }
   bool ping() { return send(*ways_[0]) && receive(*ways_[1]); }
   bool pong() { return receive(*ways_[0]) && send(*ways_[1]); }
   static std::uint64_t syscalls() { return 0; }
@@ -111,6 +118,14 @@ Started start_posix_queue(Processors processors, std::size_t bytes, Waiting wait
 Started start_interprocess_queue(Processors processors, std::size_t bytes, Waiting waiting) {
   return MeasuredContestant<InterprocessQueue>::start(
       std::make_unique<InterprocessQueue>(bytes, waiting), processors.echo);
+}
+
+StartedStream stream_posix_queue(Processors processors, std::size_t bytes) {
+  return start_one_way(std::make_unique<PosixQueue>(bytes, Waiting::blocking), processors);
+}
+
+StartedStream stream_interprocess_queue(Processors processors, std::size_t bytes) {
+  return start_one_way(std::make_unique<InterprocessQueue>(bytes, Waiting::blocking), processors);
 }
 
 }  // namespace bulkhead::bench::others

@@ -35,6 +35,9 @@ std::vector<Named> start_all(Waiting waiting, Processors processors, std::size_t
   all.push_back({"zeromq", "unix", start_zeromq(processors, bytes, waiting)});
   all.push_back({"nng", "unix", start_nng(processors, bytes, waiting)});
   all.push_back({"iceoryx", "shm", start_iceoryx(processors, bytes, waiting)});
+  if (polls) return all;
+  all.push_back({"cap'n proto", "unix", start_capnproto(processors, bytes)});
+  all.push_back({"grpc", "unix", start_grpc(processors, bytes)});
   return all;
 }
 

@@ -1,5 +1,5 @@
 // The round-trip race of ours, the bare mechanisms and other people's libraries, as one table for ends that
-// poll and one for ends that sleep: the two compare different things. Used by race_main.cpp.
+// poll and one for ends that sleep: the two compare different things. Used by report.cpp.
 #pragma once
 
 #include <bulkhead/error.hpp>

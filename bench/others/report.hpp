@@ -1,4 +1,4 @@
-// Carries a race's figures out of the process that ran it, and shows them. Used by race_main.cpp.
+// Measures in processes of their own and shows the figures. Used by race_main.cpp.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,16 +6,21 @@
 #include <vector>
 
 #include "bench/others/race.hpp"
+#include "bench/others/streams.hpp"
 
 namespace bulkhead::bench::others {
 
-// run_race() in a child, which ends by _exit: no library's farewell delays or disturbs what follows.
-// Errors: those of run_race; peer_died when the child did.
-Result<std::vector<RaceRow>> run_apart(Waiting, const RaceOptions&);
+// run_race() and run_streams(), each in a child. Errors: theirs, as `unsupported`; those of run_apart().
+Result<std::vector<RaceRow>> race_apart(Waiting, const RaceOptions&);
+Result<std::vector<StreamRow>> stream_apart(const RaceOptions&);
 
-void print_table(Waiting, const RaceOptions&, const std::vector<RaceRow>&);  // on stdout
-// Rows as `bulkhead bench latency --json` has them, with the library's name in "peer".
+// On stdout.
+void print_table(Waiting, const RaceOptions&, const std::vector<RaceRow>&);
+void print_table(const RaceOptions&, const std::vector<StreamRow>&);
+// Rows as `bulkhead bench latency --json` and `bulkhead bench throughput --json` have them, with the library's
+// name in "peer".
 nlohmann::json to_json(Waiting, const RaceOptions&, const std::vector<RaceRow>&);
+nlohmann::json to_json(const RaceOptions&, const std::vector<StreamRow>&);
 bool write_figures(const std::string& path,
                    const nlohmann::json& rows);  // false: said why on stderr
 

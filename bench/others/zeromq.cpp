@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "bench/others/one_way.hpp"
 #include "bench/others/peers.hpp"
 #include "ipc/wake.hpp"
 
@@ -26,6 +27,8 @@ class ZeroMq {
 
   void enter_echo() { open(zmq_bind); }
   void enter_ping() { open(zmq_connect); }  // it connects again until somebody has bound
+  bool put() { return send(); }
+  bool get() { return receive(); }
   bool ping() { return send() && receive(); }
   bool pong() { return receive() && send(); }
   static std::uint64_t syscalls() { return 0; }
@@ -63,6 +66,10 @@ class ZeroMq {
 Started start_zeromq(Processors processors, std::size_t bytes, Waiting waiting) {
   return MeasuredContestant<ZeroMq>::start(std::make_unique<ZeroMq>(bytes, waiting),
                                            processors.echo);
+}
+
+StartedStream stream_zeromq(Processors processors, std::size_t bytes) {
+  return start_one_way(std::make_unique<ZeroMq>(bytes, Waiting::blocking), processors);
 }
 
 }  // namespace bulkhead::bench::others
