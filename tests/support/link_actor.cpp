@@ -134,6 +134,13 @@ void Stage::ring(ipc::Side side) noexcept {
   static_cast<void>(!write(bell(side), &one, sizeof one));
 }
 
+// Who sets the trigger looks first at how far the child is, which may be farther by the time it is set.
+void Stage::reached(ipc::Side side, std::uint64_t index) noexcept {
+  auto& trigger = shared_->progress.trigger[static_cast<std::size_t>(side)];
+  std::uint64_t set = trigger;
+  if (index >= set && trigger.compare_exchange_strong(set, ~std::uint64_t{0})) ring(side);
+}
+
 std::unique_ptr<Actor> Actor::start(Stage& stage, const ActorSpec& spec, const Role& role) {
   std::unique_ptr<Actor> actor(new Actor(stage, spec));
   auto sockets = std::move(*base::make_socketpair(SOCK_SEQPACKET));

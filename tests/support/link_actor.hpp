@@ -22,7 +22,8 @@ struct Progress {
       again_last;  // what it was given as redelivered; 0: nothing
   std::atomic<std::uint64_t> resume_point, last_committed;  // as the newest incarnation found them
   std::atomic<std::uint64_t> limit;                         // the sender stops here
-  std::atomic<std::uint64_t> trigger[2];  // by side: who reaches this message rings once
+  std::atomic<std::uint64_t>
+      trigger[2];  // by side: who reaches or has passed this message rings once
   std::atomic<std::uint64_t> safety_net;  // of who finished
 };
 
@@ -39,7 +40,8 @@ class Stage {
     return shared_->attention[static_cast<std::size_t>(side)];
   }
   int bell(ipc::Side side) const noexcept { return bells_[static_cast<std::size_t>(side)].get(); }
-  void ring(ipc::Side side) noexcept;  // by a child: the trigger was reached
+  void ring(ipc::Side side) noexcept;
+  void reached(ipc::Side side, std::uint64_t index) noexcept;  // by a child: rings for its trigger
 
  private:
   struct Shared {
