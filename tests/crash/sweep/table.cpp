@@ -17,6 +17,7 @@ Rows all_rows() {
            lane_receive,
            lane_sleep,
            lane_wake,
+           lease_word,
            queue_journal,
            queue_letters,
            segment_open,

@@ -15,6 +15,7 @@ Rows lane_batch();
 Rows lane_receive();
 Rows lane_sleep();
 Rows lane_wake();
+Rows lease_word();
 Rows queue_journal();
 Rows queue_letters();
 Rows segment_open();
