@@ -8,10 +8,8 @@
 
 namespace bulkhead::ipc {
 
-AsyncOperation::AsyncOperation(std::shared_ptr<Endpoint> endpoint,
-                               boost::asio::any_io_executor executor)
-    : endpoint_(std::move(endpoint)),
-      executor_(std::move(executor)),
+AsyncOperation::AsyncOperation(boost::asio::any_io_executor executor)
+    : executor_(std::move(executor)),
       strand_(executor_),
       link_(executor_),
       attention_(executor_),
@@ -37,13 +35,13 @@ void AsyncOperation::cancel() {
 void AsyncOperation::advance() {
   if (done_) return;
   if (std::exchange(serve_attention_, false)) {
-    if (const auto& attention = endpoint_->spec().attention) attention->service();
+    if (const auto& attention = awaited().spec().attention) attention->service();
   }
   if (attempt()) {
     done_ = true;
   } else if (cancelled_) {
     done_ = true;
-    complete_with(make_error(Errc::cancelled, "link '" + endpoint_->spec().link + "'"));
+    complete_with(make_error(Errc::cancelled, "link '" + awaited().spec().link + "'"));
   } else if (prepare()) {
     // Something to look at, though perhaps not yet enough: others on this executor go first.
     finish();
@@ -54,7 +52,7 @@ void AsyncOperation::advance() {
 }
 
 void AsyncOperation::arm() {
-  const auto& attention = endpoint_->spec().attention;
+  const auto& attention = awaited().spec().attention;
   const WaitPlan link = plan();
   const bool whole =
       wait_for(link_, link.fd, link.events, Source::link) &&

@@ -1,4 +1,4 @@
-// One asynchronous send or receive: tries, waits on the endpoint's descriptor, the supervisor's and a
+// One asynchronous operation: tries, waits on an endpoint's descriptor, the supervisor's and a
 // timer, and tries again. Used by async.cpp; knows an endpoint only by its contract.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace bulkhead::ipc {
 // replace its own at any time.
 class AsyncOperation : public std::enable_shared_from_this<AsyncOperation> {
  public:
-  AsyncOperation(std::shared_ptr<Endpoint> endpoint, boost::asio::any_io_executor executor);
+  explicit AsyncOperation(boost::asio::any_io_executor executor);
   virtual ~AsyncOperation() = default;
 
   void start();
@@ -27,13 +27,12 @@ class AsyncOperation : public std::enable_shared_from_this<AsyncOperation> {
   // Tries once; true when it completed, with whatever result.
   virtual bool attempt() = 0;
   virtual void complete_with(Error) = 0;
+  // After a try in vain: the end that is waited for, up to the next try.
+  virtual Endpoint& awaited() const noexcept = 0;
   virtual bool prepare() = 0;
   virtual void finish() noexcept = 0;
   virtual WaitPlan plan() const = 0;
 
-  Endpoint& endpoint() const noexcept { return *endpoint_; }
-  // On completion: whoever waits for the result may count on the link being let go of.
-  void let_go_of_endpoint() noexcept { endpoint_.reset(); }
   const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
  private:
@@ -46,7 +45,6 @@ class AsyncOperation : public std::enable_shared_from_this<AsyncOperation> {
   void fired(Source source, bool cancelled);
   void disarm();
 
-  std::shared_ptr<Endpoint> endpoint_;
   const boost::asio::any_io_executor executor_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   Descriptor link_, attention_;

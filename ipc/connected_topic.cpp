@@ -61,12 +61,10 @@ Result<ConnectedTopic> connected_topic(Transport transport,
     if (!to) return to.error();
     if (auto met = introduce(**to, **from); !met) return met.error();
     if (auto met = introduce(**from, **to); !met) return met.error();
-    if (transport != Transport::shm) {
-      auto sockets = ipc::make_sockets(transport);
-      if (!sockets) return sockets.error();
-      (*from)->post({LinkUpdate::Kind::sockets, 1, std::move(sockets->from)});
-      (*to)->post({LinkUpdate::Kind::sockets, 1, std::move(sockets->to)});
-    }
+    auto sockets = ipc::make_sockets(transport);
+    if (!sockets) return sockets.error();
+    (*from)->post({LinkUpdate::Kind::sockets, 1, std::move(sockets->from)});
+    (*to)->post({LinkUpdate::Kind::sockets, 1, std::move(sockets->to)});
     writers.push_back(std::move(*from));
     std::vector<std::shared_ptr<Endpoint>> reader;
     reader.push_back(std::move(*to));

@@ -16,4 +16,14 @@ bool Ringer::ring(std::uint32_t armed, const base::UniqueFd* doorbell) noexcept 
   return true;
 }
 
+void Ringer::wake(const std::atomic<std::uint32_t>& arming, const LivePeer& peer,
+                  const PeerRoster& roster, base::UniqueFd Doorbells::*which) noexcept {
+  const auto bell_of = [&](const Doorbells* bells) {
+    return bells == nullptr ? nullptr : &(bells->*which);
+  };
+  if (ring_if_asleep(arming, bell_of(peer.bells()))) return;
+  const auto newest = roster.doorbells();
+  ring_if_asleep(arming, bell_of(LivePeer::bells_of(peer.segment.get(), newest.get())));
+}
+
 }  // namespace bulkhead::ipc

@@ -26,11 +26,34 @@ struct LivePeer {
     barrier = segment && segment->facts().membarrier && own.facts().membarrier ? Barrier::membarrier
                                                                                : Barrier::fences;
   }
+  // The doorbells that this incarnation polls; null while only those of another one are here.
+  const Doorbells* bells() const noexcept { return bells_of(segment.get(), doorbells.get()); }
+  static const Doorbells* bells_of(const PeerSegment* peer, const Doorbells* bells) noexcept {
+    return peer != nullptr && bells != nullptr && bells->epoch == peer->facts().epoch ? bells
+                                                                                      : nullptr;
+  }
   // For `single` peers: it has called close(). Where a successor comes, the supervisor says so.
   bool has_closed() const noexcept {
     // sync page.closed: acquire; pairs with the close() of its endpoint; shows all that was committed before
     return segment && segment->page().closed.load(std::memory_order_acquire) != 0;
   }
+};
+
+// Our end of a doorbell, as one direction polls it.
+class BellPoll {
+ public:
+  int fd(const std::shared_ptr<const Doorbells>& bells,
+         base::UniqueFd Doorbells::*which) const noexcept {
+    return bells && bells != ended_ ? (*bells.*which).get() : -1;
+  }
+  // An ended connection polls readable for ever; the next incarnation brings a new one.
+  void drain(const std::shared_ptr<const Doorbells>& bells,
+             base::UniqueFd Doorbells::*which) noexcept {
+    if (fd(bells, which) >= 0 && !Doorbells::drain(*bells.*which)) ended_ = bells;
+  }
+
+ private:
+  std::shared_ptr<const Doorbells> ended_;
 };
 
 // Wakes the peer when it sleeps, once per sleep.
@@ -51,6 +74,10 @@ class Ringer {
     const std::uint32_t armed = arming.load(std::memory_order_relaxed);
     return armed == 0 || armed == rung_ || ring(armed, doorbell);
   }
+  // The same by the doorbell that `which` names, also one that came since the peer was adopted: it may have come
+  // before the peer armed, and then nobody else rings. What comes later is rung by who brings it.
+  void wake(const std::atomic<std::uint32_t>& arming, const LivePeer& peer,
+            const PeerRoster& roster, base::UniqueFd Doorbells::*which) noexcept;
   void forget() noexcept { rung_ = 0; }  // another incarnation counts anew
   std::uint64_t wakes() const noexcept { return wakes_.get(); }
 

@@ -1,6 +1,7 @@
 #include "ipc/peer_roster.hpp"
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,6 +30,11 @@ bool Doorbells::drain(const base::UniqueFd& bell) noexcept {
     if (got < static_cast<ssize_t>(bytes.size())) return true;
   }
   return true;
+}
+
+bool Doorbells::has_ended(const base::UniqueFd& bell) noexcept {
+  pollfd entry{bell.get(), 0, 0};
+  return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLHUP) != 0;
 }
 
 void PeerRoster::post(LinkUpdate update) {
@@ -74,8 +80,14 @@ void PeerRoster::take_segment(std::uint16_t epoch, base::UniqueFd fd) {
                      : segment.error();
 }
 
+// A brain that was restarted may bring some again; they count when its predecessor died before it had given the
+// other end of ours away.
 void PeerRoster::take_sockets(std::uint16_t epoch, std::vector<base::UniqueFd> fds) {
-  if (fds.empty() || (doorbells_ && !is_newer(epoch, doorbells_->epoch))) return;
+  if (fds.empty()) return;
+  if (doorbells_ && !is_newer(epoch, doorbells_->epoch) &&
+      (epoch != doorbells_->epoch || !Doorbells::has_ended(doorbells_->message))) {
+    return;
+  }
   auto doorbells = std::make_shared<Doorbells>();
   doorbells->epoch = epoch;
   doorbells->message = std::move(fds[0]);

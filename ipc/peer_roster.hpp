@@ -29,6 +29,7 @@ struct Doorbells {
   static void ring(const base::UniqueFd&) noexcept;
   // Takes what is in it; false when the connection is over.
   static bool drain(const base::UniqueFd&) noexcept;
+  static bool has_ended(const base::UniqueFd&) noexcept;
 };
 
 // A consistent picture, for one direction.

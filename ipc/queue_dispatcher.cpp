@@ -243,7 +243,7 @@ bool QueueDispatcher::deal_to(Member& member, SlotIndex slot) {
 void QueueDispatcher::wait(Deadline deadline) {
   std::vector<Awaited> awaited;
   for (auto& member : members_) {
-    awaited.push_back({&member->channel, !member->mute, member->lacks_room});
+    awaited.push_back({&member->channel.endpoint(), !member->mute, member->lacks_room});
   }
   WaitSet(awaited).wait_once(deadline);
 }

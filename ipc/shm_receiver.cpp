@@ -34,12 +34,10 @@ Result<void> ShmReceiver::receive(Received& received, Deadline deadline) {
 
 void ShmReceiver::refresh() {
   const auto before = peer_.segment;
-  const auto bells_before = peer_.doorbells;
   view_ = link_.roster.view();
   seen_ = view_.version;
   peer_.adopt(view_, link_.segment);
   if (peer_.segment != before) ringer_.forget();
-  if (peer_.doorbells != bells_before) bell_ended_ = false;
   decide_polling();
 }
 
@@ -147,10 +145,7 @@ void ShmReceiver::let_go_of_exhausted() noexcept {
 }
 
 void ShmReceiver::wake_sender() noexcept {
-  // A doorbell that we do not know yet is rung by whoever brings it (ShmEndpoint::post).
-  const auto* bell =
-      peer_.doorbells && peer_.doorbells->space.is_open() ? &peer_.doorbells->space : nullptr;
-  ringer_.ring_if_asleep(peer_.segment->page().wants_space, bell);
+  ringer_.wake(peer_.segment->page().wants_space, peer_, link_.roster, &Doorbells::space);
 }
 
 PeerSigns ShmReceiver::signs() const noexcept {
@@ -178,16 +173,13 @@ bool ShmReceiver::prepare_wait() {
 
 // Before the first call of this direction there is no picture yet, but there may be a doorbell.
 int ShmReceiver::doorbell() const noexcept {
-  if (bell_ended_) return -1;
   const auto bells = peer_.doorbells ? peer_.doorbells : link_.roster.doorbells();
-  return bells ? bells->message.get() : -1;
+  return bell_poll_.fd(bells, &Doorbells::message);
 }
 
 void ShmReceiver::finish_wait() noexcept {
   if (sleeper_.is_armed()) sleeper_.disarm();
-  // An ended connection polls readable for ever; the next incarnation brings a new one.
-  const bool polled = peer_.doorbells && !bell_ended_;
-  if (polled && !Doorbells::drain(peer_.doorbells->message)) bell_ended_ = true;
+  bell_poll_.drain(peer_.doorbells, &Doorbells::message);
 }
 
 }  // namespace bulkhead::ipc

@@ -138,9 +138,9 @@ class ShmReceiver {
   bool complained_ = false;          // receive() has returned it
   bool can_poll_ = false;            // there is a source, and no reason to leave it alone
   TakenRange taken_before_;          // by our predecessor
-  bool bell_ended_ = false;
   Sleeper sleeper_;
   Ringer ringer_;
+  BellPoll bell_poll_;
   Counter received_, redelivered_, bytes_, violations_;
 };
 

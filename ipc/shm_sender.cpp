@@ -206,13 +206,7 @@ bool ShmSender::cursor_moved() const noexcept {
 }
 
 void ShmSender::wake_receiver() noexcept {
-  const auto& arming = peer_.segment->page().armed;
-  if (ringer_.ring_if_asleep(arming, peer_.doorbells ? &peer_.doorbells->message : nullptr)) return;
-  // The doorbells may have come since we looked; if not, whoever brings them rings (ShmEndpoint::post).
-  refresh();
-  if (peer_.segment && peer_.doorbells) {
-    ringer_.ring_if_asleep(peer_.segment->page().armed, &peer_.doorbells->message);
-  }
+  ringer_.wake(peer_.segment->page().armed, peer_, link_.roster, &Doorbells::message);
 }
 
 PeerSigns ShmSender::signs() const noexcept {
@@ -235,16 +229,11 @@ bool ShmSender::prepare_wait(std::size_t bytes) {
 
 void ShmSender::finish_wait() noexcept {
   if (sleeper_.is_armed()) sleeper_.disarm();
-  if (const auto* bell = space_bell()) Doorbells::drain(*bell);
-}
-
-const base::UniqueFd* ShmSender::space_bell() const noexcept {
-  return peer_.doorbells && peer_.doorbells->space.is_open() ? &peer_.doorbells->space : nullptr;
+  bell_poll_.drain(peer_.doorbells, &Doorbells::space);
 }
 
 int ShmSender::doorbell() const noexcept {
-  const auto* bell = space_bell();
-  return bell == nullptr ? -1 : bell->get();
+  return bell_poll_.fd(peer_.doorbells, &Doorbells::space);
 }
 
 }  // namespace bulkhead::ipc

@@ -84,7 +84,6 @@ class ShmSender {
   bool cursor_moved() const noexcept;
   void wake_receiver() noexcept;
   PeerSigns signs() const noexcept;
-  const base::UniqueFd* space_bell() const noexcept;
 
   ShmLink& link_;
   const bool single_;
@@ -101,6 +100,7 @@ class ShmSender {
   std::uint64_t acked_turn_ = 0;  // of the peer's cursor, as reclaim() saw it
   Sleeper sleeper_;
   Ringer ringer_;
+  BellPoll bell_poll_;
   Counter sent_, bytes_, violations_;
 };
 

@@ -1,11 +1,10 @@
 // Topic and its messages: a thin face over a publisher's lanes, or over one subscriber's end.
 #include <bulkhead/topic.hpp>
 
-#include <algorithm>
 #include <utility>
 
+#include "ipc/topic_publisher.hpp"
 #include "ipc/topic_reader.hpp"
-#include "ipc/topic_writer.hpp"
 
 namespace bulkhead {
 
@@ -55,61 +54,51 @@ void TopicMessage::acknowledge() noexcept {
   reader_ = nullptr;
 }
 
-// A predecessor that was killed inside publish() has given its last number to some lanes only. The others
-// tell that as a gap, and all count on together.
+Result<TopicMessage> ipc::receive_from(const std::shared_ptr<TopicReader>& reader,
+                                       Deadline deadline) {
+  auto delivery = reader->take(deadline);
+  if (!delivery) return delivery.error();
+  return TopicMessage(reader, std::move(*delivery));
+}
+
 Topic::Topic(std::vector<std::shared_ptr<ipc::Endpoint>> ends) {
+  std::vector<std::shared_ptr<ipc::TopicWriter>> writers;
   for (auto& end : ends) {
     BULKHEAD_ASSERT(end->spec().topic.has_value());
     if (end->spec().side == ipc::Side::to) {
       reader_ = std::static_pointer_cast<ipc::TopicReader>(std::move(end));
     } else {
-      writers_.push_back(std::static_pointer_cast<ipc::TopicWriter>(std::move(end)));
+      writers.push_back(std::static_pointer_cast<ipc::TopicWriter>(std::move(end)));
     }
   }
-  BULKHEAD_ASSERT(reader_ == nullptr || (writers_.empty() && ends.size() == 1));
-  for (const auto& writer : writers_) published_ = std::max(published_, writer->number());
-  for (const auto& writer : writers_) writer->skip_to(published_);
-  published_before_ = published_;
+  BULKHEAD_ASSERT(reader_ == nullptr ? !writers.empty() : ends.size() == 1);
+  if (!reader_) publisher_ = std::make_shared<ipc::TopicPublisher>(std::move(writers));
 }
 
 // As with a channel: where this process is going to be replaced, its leaving is no farewell.
 Topic::~Topic() {
-  const auto leave = [](ipc::TopicEnd& end) {
-    if (end.spec().peer_life == ipc::PeerLife::single) end.leave();
+  const auto is_single = [](const ipc::EndSpec& spec) {
+    return spec.peer_life == ipc::PeerLife::single;
   };
-  if (reader_) leave(*reader_);
-  for (const auto& writer : writers_) leave(*writer);
+  if (reader_ && is_single(reader_->spec())) reader_->leave();
+  if (publisher_ && is_single(publisher_->spec())) publisher_->leave();
 }
 
-Error Topic::wrong_end(const char* what) const {
-  std::string link = "topic";
-  if (reader_) link = reader_->spec().link;
-  if (!writers_.empty()) link = writers_.front()->spec().link;
-  return make_error(Errc::invalid_argument, link + ": " + what);
+Result<std::shared_ptr<ipc::TopicReader>> Topic::reader() const {
+  if (reader_) return reader_;
+  return make_error(Errc::invalid_argument,
+                    publisher_->spec().link + ": only its subscribers receive");
+}
+
+Result<std::shared_ptr<ipc::TopicPublisher>> Topic::publisher() const {
+  if (publisher_) return publisher_;
+  return make_error(Errc::invalid_argument,
+                    reader_->spec().link + ": only its publisher publishes");
 }
 
 Result<void> Topic::publish(std::span<const std::byte> bytes, Deadline deadline) {
-  if (writers_.empty()) return wrong_end("only its publisher publishes");
-  const auto& spec = writers_.front()->spec();
-  if (bytes.size() > spec.options.max_message) {
-    return make_error(Errc::message_too_big, spec.link + ": " + std::to_string(bytes.size()) +
-                                                 " bytes, max_message is " +
-                                                 std::to_string(spec.options.max_message));
-  }
-  if (deadline.stopped()) return make_error(Errc::stopped, spec.link);
-  bool anybody = false;
-  for (const auto& writer : writers_) {
-    writer->look_around();
-    anybody = anybody || !writer->is_gone();
-  }
-  if (!anybody) return writers_.front()->trouble();
-  // All or nobody: there is room everywhere before the first of them gets it.
-  for (const auto& writer : writers_) {
-    if (auto room = writer->await_room(bytes.size(), deadline); !room) return room;
-  }
-  ++published_;
-  for (const auto& writer : writers_) writer->publish(bytes, published_);
-  return {};
+  if (!publisher_) return publisher().error();
+  return publisher_->publish(bytes, deadline);
 }
 
 Result<void> Topic::try_publish(std::span<const std::byte> bytes) {
@@ -117,10 +106,8 @@ Result<void> Topic::try_publish(std::span<const std::byte> bytes) {
 }
 
 Result<TopicMessage> Topic::receive(Deadline deadline) {
-  if (!reader_) return wrong_end("only its subscribers receive");
-  auto delivery = reader_->take(deadline);
-  if (!delivery) return delivery.error();
-  return TopicMessage(reader_, std::move(*delivery));
+  if (!reader_) return reader().error();
+  return ipc::receive_from(reader_, deadline);
 }
 
 Result<std::optional<TopicMessage>> Topic::try_receive() {
@@ -130,35 +117,33 @@ Result<std::optional<TopicMessage>> Topic::try_receive() {
   return message.error();
 }
 
+std::uint64_t Topic::last_published() const noexcept {
+  return publisher_ ? publisher_->published() : 0;
+}
+
 std::uint64_t Topic::resume_point() const noexcept { return reader_ ? reader_->resume_point() : 0; }
 
 std::uint16_t Topic::epoch() const noexcept { return reader_ ? reader_->peer_epoch() : 0; }
 
+int Topic::native_handle() const noexcept { return reader_ ? reader_->handle() : -1; }
+
 void Topic::close() noexcept {
   if (reader_) reader_->close();
-  for (const auto& writer : writers_) writer->close();
+  if (publisher_) publisher_->close();
 }
 
 TopicStats Topic::stats() const noexcept {
-  TopicStats sum;
-  const auto add = [&sum](const ChannelStats& stats) {
-    sum.sleeps += stats.sleeps;
-    sum.wakes += stats.wakes;
-    sum.safety_net += stats.safety_net;
-    sum.violations += stats.violations;
-  };
-  for (const auto& writer : writers_) {
-    add(writer->stats());
-    sum.dropped += writer->dropped();
-  }
-  sum.published = published_ - published_before_;
-  if (reader_) {
-    add(reader_->stats());
-    sum.received = reader_->received();
-    sum.redelivered = reader_->redelivered();
-    sum.dropped = reader_->dropped();
-  }
-  return sum;
+  if (!reader_) return publisher_->stats();
+  const ChannelStats stats = reader_->stats();
+  return {.received = reader_->received(),
+          .redelivered = reader_->redelivered(),
+          .dropped = reader_->dropped(),
+          .sleeps = stats.sleeps,
+          .wakes = stats.wakes,
+          .safety_net = stats.safety_net,
+          .violations = stats.violations};
 }
+
+Waitable::Waitable(Topic& topic) noexcept : endpoint_(topic.reader_.get()) {}
 
 }  // namespace bulkhead

@@ -14,8 +14,6 @@ TopicConnections::TopicConnections(Transport transport, const ChannelOptions& op
     : transport_(transport), options_(options), bell_(std::move(bell)) {}
 
 void TopicConnections::post(LinkUpdate update) {
-  // The doorbell, if any: who waits for room in a topic's lane sleeps on a futex.
-  if (update.fds.size() > descriptors_of(transport_)) update.fds.pop_back();
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   const auto known = std::find_if(connections_.begin(), connections_.end(), [&](const auto& other) {

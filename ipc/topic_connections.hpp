@@ -29,6 +29,7 @@ class TopicConnections {
   void forget_before(std::uint16_t peer);
   void close() noexcept;  // all of them, and those to come
 
+  std::size_t descriptors() const noexcept { return descriptors_of(transport_); }
   int bell() const noexcept { return bell_.get(); }
   void ring() noexcept;  // look again
   BufferPool& pool() noexcept { return pool_; }

@@ -2,6 +2,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <limits>
@@ -96,23 +97,41 @@ Result<std::shared_ptr<Endpoint>> open_reader(EndSpec spec, Connections connecti
 
 }  // namespace
 
-// The peer may have gone to sleep after it got our segment and before we got its own: what we did in
-// between was not rung for.
+// The peer may have gone to sleep after it got our segment and before we got its own, or the doorbell: what we
+// did in between was not rung for.
 void TopicEnd::post(LinkUpdate update) {
   const auto kind = update.kind;
-  if (kind == LinkUpdate::Kind::sockets && connections_) {
-    connections_->post(std::move(update));
-    link_.roster.nudge();
+  if (kind == LinkUpdate::Kind::sockets) {
+    post_sockets(std::move(update));
   } else {
     link_.roster.post(std::move(update));
   }
   if (connections_) connections_->ring();
-  if (kind != LinkUpdate::Kind::peer_segment) return;
+  if (kind != LinkUpdate::Kind::peer_segment && kind != LinkUpdate::Kind::sockets) return;
   const auto peer = link_.roster.newest();
   if (!peer) return;
+  const auto newest = link_.roster.doorbells();
+  const auto* const bells = LivePeer::bells_of(peer.get(), newest.get());
   waker_barrier(Barrier::fences);
-  Ringer(link_.segment.page().message_bell).ring_if_asleep(peer->page().armed, nullptr);
-  Ringer(link_.segment.page().space_bell).ring_if_asleep(peer->page().wants_space, nullptr);
+  EndPage& page = link_.segment.page();
+  const auto wake = [bells](auto& futex, const auto& arming) {
+    Ringer(futex).ring_if_asleep(arming, bells != nullptr ? &(bells->*bell) : nullptr);
+  };
+  wake(page.message_bell, peer->page().armed);
+  wake(page.space_bell, peer->page().wants_space);
+}
+
+// The connection, where there is one, then the doorbells.
+void TopicEnd::post_sockets(LinkUpdate update) {
+  LinkUpdate bells{LinkUpdate::Kind::sockets, update.epoch, {}};
+  const std::size_t carries = connections_ ? connections_->descriptors() : 0;
+  if (update.fds.size() > carries) bells.fds.push_back(std::move(update.fds[carries]));
+  if (connections_) {
+    update.fds.resize(std::min(update.fds.size(), carries));
+    connections_->post(std::move(update));
+  }
+  link_.roster.post(std::move(bells));
+  if (connections_) link_.roster.nudge();
 }
 
 void TopicEnd::close() noexcept {
@@ -125,6 +144,7 @@ void TopicEnd::close() noexcept {
   page.closed.store(1, std::memory_order_release);
   ring(page.message_bell);
   ring(page.space_bell);
+  if (const auto bells = link_.roster.doorbells()) Doorbells::ring(*bells.*bell);
   close_connections();  // whose end wakes who sleeps on one
 }
 

@@ -20,12 +20,13 @@ class TopicEnd : public Endpoint {
   Result<Message> receive(Deadline) final { return no_channel(); }
   void acknowledge(std::uint64_t) noexcept final {}
   void release(std::uint64_t) noexcept final {}
-  bool prepare_receive_wait() final { return true; }  // so that receive() says it
-  void finish_receive_wait() noexcept final {}
-  WaitPlan receive_plan() const noexcept final { return {}; }
-  bool prepare_send_wait(std::size_t) final { return true; }
-  void finish_send_wait() noexcept final {}
-  WaitPlan send_plan() const noexcept final { return {}; }
+  // A publisher's end waits for room alone, a subscriber's for messages; the other wait is over at once.
+  bool prepare_receive_wait() override { return true; }
+  void finish_receive_wait() noexcept override {}
+  WaitPlan receive_plan() const noexcept override { return {}; }
+  bool prepare_send_wait(std::size_t) override { return true; }
+  void finish_send_wait() noexcept override {}
+  WaitPlan send_plan() const noexcept override { return {}; }
 
   void post(LinkUpdate) final;
   int segment_fd() const noexcept final { return link_.segment.fd(); }
@@ -42,8 +43,11 @@ class TopicEnd : public Endpoint {
 
   ShmLink link_;
   const std::unique_ptr<TopicConnections> connections_;  // null on shm
+  // One doorbell on every transport: who waits at its one end is rung by who waits at the other.
+  static constexpr base::UniqueFd Doorbells::*bell = &Doorbells::message;
 
  private:
+  void post_sockets(LinkUpdate);
   void close_connections() noexcept;
   Error no_channel() const {
     return link_.error(Errc::unsupported, "it is a topic; take it with topic()");

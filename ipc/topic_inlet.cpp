@@ -26,14 +26,27 @@ void TopicInlet::turn_to(std::uint16_t publisher) noexcept {
   connections_.forget_before(publisher);
 }
 
-// Each record has a frame, or never gets one: it was committed before the connection came, or the kernel was full. Frames
-// come in the order of their numbers, so one with a larger number says the latter.
 TopicInlet::Found TopicInlet::poll(TopicConsumer& lane, const EndPage& publisher, bool finished,
                                    TopicConsumer::Message& message) {
+  for (int tries = 0; tries < tries_max; ++tries) {
+    TopicConsumer::Head head;
+    const auto found = find(lane, publisher, finished, head);
+    if (found != Found::message) return found;
+    if (frame_ && frame_->index == head.number) return take_frame(head, lane, message);
+    if (lane.copy(head, message)) return Found::message;
+  }
+  const auto found = lane.poll(message);
+  if (found == Found::violation) complaint_ = lane.complaint();
+  return found;
+}
+
+// Each record has a frame, or never gets one: it was committed before the connection came, or the kernel was full. Frames
+// come in the order of their numbers, so one with a larger number says the latter.
+TopicInlet::Found TopicInlet::find(TopicConsumer& lane, const EndPage& publisher, bool finished,
+                                   TopicConsumer::Head& head) {
   awaited_ = false;
   if (finished) let_go();  // the lane has all of it
   for (int tries = 0; in_ && tries < tries_max; ++tries) {
-    TopicConsumer::Head head;
     const auto found = lane.peek(head);
     if (found == Found::violation) return spoil(lane.complaint());
     const bool is_there = found == Found::message;
@@ -48,15 +61,15 @@ TopicInlet::Found TopicInlet::poll(TopicConsumer& lane, const EndPage& publisher
       if (!lane.ready()) return spoil("a frame is of no message of its lane");
       continue;
     }
-    if (frame_ && frame_->index == head.number) return take_frame(head, lane, message);
+    if (frame_ && frame_->index == head.number) return Found::message;
     if (reached == Reached::dry && is_in_step(publisher)) {
       awaited_ = true;
       return Found::nothing;
     }
     if (reached == Reached::frame && lane.conflates()) continue;  // newer than what we looked for
-    if (lane.copy(head, message)) return Found::message;
+    return Found::message;
   }
-  const auto found = lane.poll(message);
+  const auto found = lane.peek(head);
   if (found == Found::violation) complaint_ = lane.complaint();
   return found;
 }

@@ -23,10 +23,12 @@ class TopicInlet {
   void turn_to(std::uint16_t publisher) noexcept;
   // The next message, of this lane and of the connection. `finished`: nothing more is going to be committed.
   Found poll(TopicConsumer&, const EndPage& publisher, bool finished, TopicConsumer::Message&);
+  // The same without taking it: its frame is here, or it is to be read from the lane.
+  Found find(TopicConsumer&, const EndPage& publisher, bool finished, TopicConsumer::Head&);
   const char* complaint() const noexcept { return complaint_.c_str(); }  // after a violation
   void let_go() noexcept;
 
-  // Whether the connection wakes us for what comes next, as the last poll() in vain found. Else whoever commits
+  // Whether the connection wakes us for what comes next, as the last look in vain found. Else whoever commits
   // looks for one who sleeps on a futex.
   bool is_awaited() const noexcept { return awaited_; }
   WaitPlan plan() const noexcept;

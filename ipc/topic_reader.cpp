@@ -42,7 +42,7 @@ void TopicReader::refresh() {
   if (inlet_ && source_) inlet_->turn_to(source_->epoch);
 }
 
-Result<TopicDelivery> TopicReader::take(Deadline deadline) {
+Result<TopicDelivery> TopicReader::take_unwatched(Deadline deadline) {
   SocketSpin spin(link_.spec.options.wait, pace_);
   auto end = deadline.stopped() ? Sleeper::End::stopped : Sleeper::End::look;
   for (;;) {
@@ -62,27 +62,19 @@ Result<TopicDelivery> TopicReader::take(Deadline deadline) {
     }
     if (end == Sleeper::End::timed_out) return link_.error(Errc::timed_out, "no message");
     if (deadline.is_now()) return make_error(Errc::would_block, {});
-    if (inlet_ && inlet_->is_awaited() && spin.goes_on()) continue;
+    if (is_awaited() && spin.goes_on()) continue;
     end = wait(deadline);
   }
 }
 
-Sleeper::End TopicReader::wait(Deadline deadline) {
-  if (inlet_ && inlet_->is_awaited()) {
-    return sleeper_.wait_for(inlet_->plan(), connections_->bell(), deadline);
-  }
-  return sleeper_.wait(deadline, signs(), seen_, [this] { return is_ready(); });
-}
-
-bool TopicReader::take_next(TopicDelivery& delivery) {
+template <class Look>
+bool TopicReader::find_next(const Look& look) {
   // relaxed: nudge() published it together with the version that look_around() has read.
   if (link_.closed.load(std::memory_order_relaxed)) return false;
   while (source_ || next_source()) {
     if (complaint_ == nullptr) {
-      switch (look_into_source()) {
-        case TopicConsumer::Found::message:
-          delivery = hand_out(std::exchange(spare_, {}));
-          return true;
+      switch (look()) {
+        case TopicConsumer::Found::message: return true;
         case TopicConsumer::Found::violation:
           violate(inlet_ ? inlet_->complaint() : source_->lane.complaint());
           break;
@@ -95,10 +87,26 @@ bool TopicReader::take_next(TopicDelivery& delivery) {
   return false;
 }
 
-TopicConsumer::Found TopicReader::look_into_source() {
-  if (!inlet_) return source_->lane.poll(spare_);
-  const bool finished = source_is_drained() || view_.closed || (single_ && peer_.has_closed());
-  return inlet_->poll(source_->lane, source_->segment->page(), finished, spare_);
+bool TopicReader::take_next(TopicDelivery& delivery) {
+  const bool found = find_next([this] {
+    if (!inlet_) return source_->lane.poll(spare_);
+    return inlet_->poll(source_->lane, source_->segment->page(), is_finished(), spare_);
+  });
+  if (found) delivery = hand_out(std::exchange(spare_, {}));
+  return found;
+}
+
+bool TopicReader::has_next() {
+  TopicConsumer::Head head;
+  return find_next([&] {
+    if (!inlet_) return source_->lane.peek(head);
+    return inlet_->find(source_->lane, source_->segment->page(), is_finished(), head);
+  });
+}
+
+// Whether the source will commit no more.
+bool TopicReader::is_finished() const noexcept {
+  return source_is_drained() || view_.closed || (single_ && peer_.has_closed());
 }
 
 // What our predecessor acknowledged comes only as history, and tells no gap: that was told to it.
@@ -139,7 +147,7 @@ void TopicReader::settle(TopicDelivery& delivery) noexcept {
   if (!peer_.segment) return;
   waker_barrier(peer_.barrier);
   const auto& arming = peer_.segment->page().wants_space;
-  if (ringer_.is_asleep(arming)) ringer_.ring_if_asleep(arming, nullptr);
+  if (ringer_.is_asleep(arming)) ringer_.wake(arming, peer_, link_.roster, bell);
 }
 
 bool TopicReader::was_taken(Cursor end) noexcept {
@@ -208,16 +216,6 @@ std::optional<Errc> TopicReader::ending() const noexcept {
 
 void TopicReader::let_go_of_connection() noexcept {
   if (inlet_) inlet_->let_go();
-}
-
-bool TopicReader::is_ready() const noexcept {
-  return (source_ && complaint_ == nullptr && source_->lane.ready()) ||
-         (single_ && peer_.has_closed());
-}
-
-PeerSigns TopicReader::signs() const noexcept {
-  if (!peer_.segment) return {};
-  return {&peer_.segment->page().message_bell, &peer_.segment->page().cpu, peer_.barrier};
 }
 
 ChannelStats TopicReader::stats() const noexcept {

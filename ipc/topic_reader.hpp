@@ -1,5 +1,5 @@
 // A subscriber's end: drains the publisher's incarnations in order, tells gaps, keeps the cursors in our
-// end page, waits. Used by Topic. One thread, the one that lets messages go included.
+// end page, waits (topic_reader_wait.cpp). Used by Topic. One thread, the one that lets messages go included.
 #pragma once
 
 #include <bulkhead/topic.hpp>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "ipc/lookout.hpp"
 #include "ipc/topic_consumer.hpp"
 #include "ipc/topic_end.hpp"
 #include "ipc/topic_inlet.hpp"
@@ -25,8 +26,14 @@ class TopicReader final : public TopicEnd {
   TopicReader(EndSpec, Segment, std::unique_ptr<TopicConnections>, const TopicResume&);
 
   Result<TopicDelivery> take(Deadline);
+  // Topic::native_handle(). From the first call on it is kept right.
+  int handle() noexcept;
   // Covers it and all before it, and takes its memory back.
   void settle(TopicDelivery&) noexcept;
+
+  bool prepare_receive_wait() override;
+  void finish_receive_wait() noexcept override;
+  WaitPlan receive_plan() const noexcept override;
 
   std::uint64_t received() const noexcept { return received_.get(); }
   std::uint64_t redelivered() const noexcept { return redelivered_.get(); }
@@ -47,9 +54,17 @@ class TopicReader final : public TopicEnd {
   void let_go_of_connection() noexcept override;
   void look_around();
   void refresh();
-  TopicConsumer::Found look_into_source();
+  Result<TopicDelivery> take_unwatched(Deadline);
   Sleeper::End wait(Deadline);
+  bool is_awaited() const noexcept { return inlet_ && inlet_->is_awaited(); }
+  bool can_act();
+  void watch();
+  // Goes through the sources until `look` finds a message in one.
+  template <class Look>
+  bool find_next(const Look& look);
   bool take_next(TopicDelivery&);
+  bool has_next();
+  bool is_finished() const noexcept;
   TopicDelivery hand_out(TopicConsumer::Message&&) noexcept;
   bool next_source();
   bool source_is_drained() const noexcept;
@@ -76,7 +91,12 @@ class TopicReader final : public TopicEnd {
   Sleeper sleeper_;
   SpinPace pace_;  // on a connection
   Ringer ringer_;
+  BellPoll bell_poll_;
+  std::unique_ptr<Lookout> lookout_;  // once handle() was asked for
   Counter received_, redelivered_, told_, bytes_, violations_;
 };
+
+// Topic::receive(), and one attempt of the asynchronous one.
+[[nodiscard]] Result<TopicMessage> receive_from(const std::shared_ptr<TopicReader>&, Deadline);
 
 }  // namespace bulkhead::ipc

@@ -1,5 +1,7 @@
 #include "ipc/topic_writer.hpp"
 
+#include <poll.h>
+
 namespace bulkhead::ipc {
 namespace {
 
@@ -93,15 +95,20 @@ bool TopicWriter::cursor_moved() const noexcept {
          (single_ && peer_.has_closed());
 }
 
+// There is room, or nobody to have room for.
+bool TopicWriter::may_publish(std::size_t bytes) {
+  if (overflow_ != Overflow::block) return true;
+  look_around();
+  give();
+  if (!is_gone() && !producer_.has_room(bytes)) read_cursor();
+  return is_gone() || producer_.has_room(bytes);
+}
+
 Result<void> TopicWriter::await_room(std::size_t bytes, Deadline deadline) {
-  if (overflow_ != Overflow::block) return {};
   auto end = Sleeper::End::look;
   for (;;) {
     if (end == Sleeper::End::stopped) return link_.error(Errc::stopped);
-    look_around();
-    give();
-    if (!is_gone() && !producer_.has_room(bytes)) read_cursor();
-    if (is_gone() || producer_.has_room(bytes)) return {};
+    if (may_publish(bytes)) return {};
     if (end == Sleeper::End::timed_out) {
       return link_.error(Errc::timed_out, ("no space for " + link_.spec.peer).c_str());
     }
@@ -109,6 +116,23 @@ Result<void> TopicWriter::await_room(std::size_t bytes, Deadline deadline) {
     end = sleeper_.wait(
         deadline, signs(), seen_, [this] { return cursor_moved(); }, Sleeper::pauses_when_full);
   }
+}
+
+bool TopicWriter::prepare_send_wait(std::size_t bytes) {
+  if (may_publish(bytes)) return true;
+  sleeper_.arm(Sleep::on_doorbell, peer_.barrier);
+  if (!may_publish(bytes)) return false;
+  sleeper_.disarm();
+  return true;
+}
+
+void TopicWriter::finish_send_wait() noexcept {
+  if (sleeper_.is_armed()) sleeper_.disarm();
+  bell_poll_.drain(peer_.doorbells, bell);
+}
+
+WaitPlan TopicWriter::send_plan() const noexcept {
+  return {bell_poll_.fd(peer_.doorbells, bell), POLLIN};
 }
 
 void TopicWriter::publish(std::span<const std::byte> bytes, std::uint64_t number) noexcept {
@@ -129,7 +153,7 @@ void TopicWriter::publish(std::span<const std::byte> bytes, std::uint64_t number
   if (!peer_.segment) return;
   waker_barrier(peer_.barrier);
   const auto& arming = peer_.segment->page().armed;
-  if (ringer_.is_asleep(arming)) ringer_.ring_if_asleep(arming, nullptr);
+  if (ringer_.is_asleep(arming)) ringer_.wake(arming, peer_, link_.roster, bell);
 }
 
 // What the kernel takes. A subscriber that sleeps on its connection is woken by that; whoever finds nothing there

@@ -28,6 +28,9 @@ class TopicWriter final : public TopicEnd {
   // Before publish(), where the policy is block: waits until there is room, or nobody to have room for;
   // room once found stays. Errors: timed_out, would_block, stopped.
   Result<void> await_room(std::size_t bytes, Deadline);
+  bool prepare_send_wait(std::size_t bytes) override;
+  void finish_send_wait() noexcept override;
+  WaitPlan send_plan() const noexcept override;
   // Gives the subscriber the message with this number, or drops it. Never waits.
   void publish(std::span<const std::byte> bytes, std::uint64_t number) noexcept;
   // A number that a predecessor gave to other subscribers.
@@ -45,6 +48,7 @@ class TopicWriter final : public TopicEnd {
   void let_go_of_connection() noexcept override;
   void give() noexcept;
   void refresh();
+  bool may_publish(std::size_t bytes);
   void read_cursor() noexcept;
   bool cursor_moved() const noexcept;
   PeerSigns signs() const noexcept;
@@ -61,6 +65,7 @@ class TopicWriter final : public TopicEnd {
   std::uint64_t acked_turn_ = 0;  // of the peer's cursor, as read_cursor() saw it
   Sleeper sleeper_;
   Ringer ringer_;
+  BellPoll bell_poll_;
   Counter sent_, bytes_, dropped_, violations_;
 };
 

@@ -1,5 +1,5 @@
-// Waiting until one of several channels has something.
-#include <bulkhead/channel.hpp>
+// Waiting until one of several channels or topics has something.
+#include <bulkhead/topic.hpp>
 
 #include <vector>
 
@@ -7,14 +7,18 @@
 
 namespace bulkhead {
 
-Result<std::size_t> wait_any(std::span<Channel* const> channels, Deadline deadline,
-                             std::size_t* turn) {
-  if (channels.empty() && deadline.is_never()) {
+Result<std::size_t> wait_any(std::span<const Waitable> ends, Deadline deadline, std::size_t* turn) {
+  if (ends.empty() && deadline.is_never()) {
     return make_error(Errc::invalid_argument,
-                      "wait_any: no channel and no deadline: it would never end");
+                      "wait_any: nothing to wait for and no deadline: it would never end");
   }
   std::vector<ipc::Awaited> awaited;
-  for (auto* channel : channels) awaited.push_back({channel});
+  for (const Waitable end : ends) {
+    if (end.endpoint() == nullptr) {
+      return make_error(Errc::invalid_argument, "wait_any: a topic's publisher receives nothing");
+    }
+    awaited.push_back({end.endpoint()});
+  }
   ipc::WaitSet set(awaited);
   const std::size_t start = turn == nullptr ? 0 : *turn;
   for (;;) {
@@ -37,6 +41,27 @@ Result<std::size_t> wait_any(std::span<Channel* const> channels, Deadline deadli
       return *found;
     }
   }
+}
+
+namespace {
+
+template <class End>
+Result<std::size_t> wait_any_of(std::span<End* const> ends, Deadline deadline, std::size_t* turn) {
+  std::vector<Waitable> waitable;
+  for (End* const end : ends) waitable.emplace_back(*end);
+  return wait_any(waitable, deadline, turn);
+}
+
+}  // namespace
+
+Result<std::size_t> wait_any(std::span<Channel* const> channels, Deadline deadline,
+                             std::size_t* turn) {
+  return wait_any_of(channels, deadline, turn);
+}
+
+Result<std::size_t> wait_any(std::span<Topic* const> subscribers, Deadline deadline,
+                             std::size_t* turn) {
+  return wait_any_of(subscribers, deadline, turn);
 }
 
 }  // namespace bulkhead

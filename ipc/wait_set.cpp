@@ -25,9 +25,9 @@ void sleep_until(std::vector<pollfd>& polled, Clock::time_point until) noexcept 
 
 }  // namespace
 
-WaitSet::WaitSet(std::span<const Awaited> channels) : channels_(channels) {
-  for (const auto& awaited : channels) {
-    auto* attention = awaited.channel->endpoint().spec().attention.get();
+WaitSet::WaitSet(std::span<const Awaited> ends) : ends_(ends) {
+  for (const auto& awaited : ends) {
+    auto* attention = awaited.endpoint->spec().attention.get();
     if (attention == nullptr) continue;
     if (std::find(attentions_.begin(), attentions_.end(), attention) == attentions_.end()) {
       attentions_.push_back(attention);
@@ -44,10 +44,10 @@ void WaitSet::wait_once(Deadline deadline) {
 }
 
 std::optional<std::size_t> WaitSet::arm(std::size_t start) {
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    const std::size_t at = (start + i) % channels_.size();
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    const std::size_t at = (start + i) % ends_.size();
     if (!arm_one(at)) continue;
-    for (std::size_t armed = 0; armed < i; ++armed) finish((start + armed) % channels_.size());
+    for (std::size_t armed = 0; armed < i; ++armed) finish((start + armed) % ends_.size());
     return at;
   }
   return std::nullopt;
@@ -55,8 +55,8 @@ std::optional<std::size_t> WaitSet::arm(std::size_t start) {
 
 // True: it can act, and is not armed.
 bool WaitSet::arm_one(std::size_t at) {
-  const Awaited& awaited = channels_[at];
-  Endpoint& endpoint = awaited.channel->endpoint();
+  const Awaited& awaited = ends_[at];
+  Endpoint& endpoint = *awaited.endpoint;
   if (awaited.message && endpoint.prepare_receive_wait()) return true;
   if (awaited.room == 0 || !endpoint.prepare_send_wait(awaited.room)) return false;
   if (awaited.message) endpoint.finish_receive_wait();
@@ -64,13 +64,13 @@ bool WaitSet::arm_one(std::size_t at) {
 }
 
 void WaitSet::disarm() noexcept {
-  for (std::size_t at = 0; at < channels_.size(); ++at) finish(at);
+  for (std::size_t at = 0; at < ends_.size(); ++at) finish(at);
 }
 
 void WaitSet::finish(std::size_t at) noexcept {
-  Endpoint& endpoint = channels_[at].channel->endpoint();
-  if (channels_[at].message) endpoint.finish_receive_wait();
-  if (channels_[at].room != 0) endpoint.finish_send_wait();
+  Endpoint& endpoint = *ends_[at].endpoint;
+  if (ends_[at].message) endpoint.finish_receive_wait();
+  if (ends_[at].room != 0) endpoint.finish_send_wait();
 }
 
 void WaitSet::poll(Deadline deadline) {
@@ -80,8 +80,8 @@ void WaitSet::poll(Deadline deadline) {
     polled_.push_back({attention->fd(), POLLIN, 0});
     until = std::min(until, Deadline::in(attention->longest_sleep()).when());
   }
-  for (const auto& awaited : channels_) {  // poll(2) skips negative descriptors
-    const Endpoint& endpoint = awaited.channel->endpoint();
+  for (const auto& awaited : ends_) {  // poll(2) skips negative descriptors
+    const Endpoint& endpoint = *awaited.endpoint;
     const WaitPlan receive = awaited.message ? endpoint.receive_plan() : WaitPlan{};
     const WaitPlan send = awaited.room != 0 ? endpoint.send_plan() : WaitPlan{};
     polled_.push_back({receive.fd, receive.events, 0});

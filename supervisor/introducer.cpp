@@ -273,7 +273,6 @@ void Introducer::connect(Pair& pair) {
   if (!pair.from.offered || !pair.to.offered) return;
   if (pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch) return;
   const Transport transport = config_.links[pair.link].transport;
-  if (pair.topic && transport == Transport::shm) return;  // its ends sleep on futexes alone
   auto ends = ipc::make_sockets(transport);
   if (!ends) return;  // out of descriptors: collect() tries again
   const auto names = connection_names(transport);

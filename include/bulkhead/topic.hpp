@@ -54,8 +54,8 @@ struct TopicStats {
 
 namespace ipc {
 class Endpoint;
+class TopicPublisher;
 class TopicReader;
-class TopicWriter;
 
 struct TopicDelivery {
   std::vector<std::uint64_t> words;  // the bytes, and what fills the last word
@@ -120,14 +120,14 @@ class Topic {
   Topic& operator=(Topic&&) noexcept = default;
   ~Topic();
 
-  bool is_publisher() const noexcept { return reader_ == nullptr; }
+  bool is_publisher() const noexcept { return publisher_ != nullptr; }
 
   // Success means committed for every subscriber whose policy did not drop it.
   [[nodiscard]] Result<void> publish(std::span<const std::byte> bytes,
                                      Deadline = Deadline::never());
   [[nodiscard]] Result<void> try_publish(std::span<const std::byte> bytes);
   // The number that the last message was given, by this publisher or by a predecessor.
-  std::uint64_t last_published() const noexcept { return published_; }
+  std::uint64_t last_published() const noexcept;
 
   [[nodiscard]] Result<TopicMessage> receive(Deadline = Deadline::never());
   [[nodiscard]] Result<std::optional<TopicMessage>> try_receive();
@@ -135,16 +135,48 @@ class Topic {
   std::uint64_t resume_point() const noexcept;
   std::uint16_t epoch() const noexcept;  // the publisher's incarnation; 0 while there is none
 
+  // Completion signatures: void(Result<void>), void(Result<TopicMessage>). Defined in <bulkhead/async.hpp>,
+  // which says more. One operation at a time. async_publish copies the bytes, and waits for every subscriber
+  // whose policy is block.
+  template <class Token>
+  auto async_publish(std::span<const std::byte> bytes, Token&& token);
+  template <class Token>
+  auto async_receive(Token&& token);
+
+  // At a subscriber: a descriptor for an event loop, the same as long as this end lives. It polls readable when
+  // receiving is worth a try, until one finds nothing. Made by the first call; ask after a fork, not before.
+  // What the supervisor has to say may come to another thread: try once a second besides. -1 at a publisher.
+  int native_handle() const noexcept;
+
   void close() noexcept;
   TopicStats stats() const noexcept;
 
  private:
-  Error wrong_end(const char* what) const;
+  friend class Waitable;
+  Result<std::shared_ptr<ipc::TopicReader>> reader() const;
+  Result<std::shared_ptr<ipc::TopicPublisher>> publisher() const;
 
-  std::vector<std::shared_ptr<ipc::TopicWriter>> writers_;
+  std::shared_ptr<ipc::TopicPublisher> publisher_;  // one of the two
   std::shared_ptr<ipc::TopicReader> reader_;
-  std::uint64_t published_ = 0, published_before_ = 0;
 };
+
+// What wait_any() waits for: a channel, or a subscriber's end of a topic. Borrowed.
+class Waitable {
+ public:
+  Waitable(Channel& channel) noexcept : endpoint_(&channel.endpoint()) {}
+  Waitable(Topic& topic) noexcept;
+  ipc::Endpoint* endpoint() const noexcept { return endpoint_; }  // null for a publisher's end
+
+ private:
+  ipc::Endpoint* endpoint_;
+};
+
+// As with channels: waits until one of them can be received from. invalid_argument also for a publisher's end.
+[[nodiscard]] Result<std::size_t> wait_any(std::span<Topic* const> subscribers, Deadline,
+                                           std::size_t* turn = nullptr);
+// Channels and topics together: const Waitable both[] = {channel, topic};
+[[nodiscard]] Result<std::size_t> wait_any(std::span<const Waitable>, Deadline,
+                                           std::size_t* turn = nullptr);
 
 struct ConnectedTopic {
   Topic publisher;

@@ -14,7 +14,7 @@
 
 #include <array>
 #include <atomic>
-#include <bulkhead/channel.hpp>
+#include <bulkhead/topic.hpp>
 #include <cstddef>
 #include <new>
 #include <optional>
@@ -88,38 +88,62 @@ pid_t start(std::size_t cpu, const Round& round) {
   ::_exit(well);
 }
 
-void run(Channel& ping, Channel& pong, const std::array<std::size_t, 2>& processors) {
-  const std::array<std::byte, 56> message{};
-  const std::array<pid_t, 2> pids{
-      start(processors[0],
-            [&] { return ping.send(message).has_value() && ping.receive().has_value(); }),
-      start(processors[1], [&] {
-        const auto question = pong.receive();
-        return question && pong.send(question->bytes()).has_value();
-      })};
+template <class Ask, class Answer>
+void run(const std::array<std::size_t, 2>& processors, const Ask& ask, const Answer& answer) {
+  void* const page =
+      ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  counts = new (page) Counts;
+  const std::array<pid_t, 2> pids{start(processors[0], ask), start(processors[1], answer)};
   for (const pid_t pid : pids) {
     int status = 0;
     ASSERT_EQ(::waitpid(pid, &status, 0), pid);
     ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
     EXPECT_EQ(WEXITSTATUS(status), well);
   }
+  EXPECT_EQ(counts->others, 0U) << "the last was number " << counts->last;
+  EXPECT_LT(counts->looks, rounds / 100U) << "the looks at the lifeline go with the messages";
+  ::munmap(page, sizeof(Counts));
 }
+
+constexpr std::array<std::byte, 56> message{};
 
 TEST(SharedMemory, carries_no_message_through_the_kernel_while_both_ends_are_awake) {
   const auto processors = two_processors();
   if (!processors) GTEST_SKIP() << "two ends that never sleep need two processors";
-  void* const page =
-      ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  ASSERT_NE(page, MAP_FAILED);
-  counts = new (page) Counts;
   ChannelOptions options;
   options.wait = WaitMode::spin;
   auto pair = connected_pair(Transport::shm, options);
   ASSERT_TRUE(pair) << pair.error().to_string();
-  run(pair->first, pair->second, *processors);
-  EXPECT_EQ(counts->others, 0U) << "the last was number " << counts->last;
-  EXPECT_LT(counts->looks, rounds / 100U) << "the looks at the lifeline go with the messages";
-  ::munmap(page, sizeof(Counts));
+  Channel &ping = pair->first, &pong = pair->second;
+  run(
+      *processors, [&] { return ping.send(message).has_value() && ping.receive().has_value(); },
+      [&] {
+        const auto question = pong.receive();
+        return question && pong.send(question->bytes()).has_value();
+      });
+}
+
+// Also to a subscriber that has a handle for its event loop, as long as it finds something.
+TEST(SharedMemory, carries_no_topic_through_the_kernel_while_both_ends_are_awake) {
+  const auto processors = two_processors();
+  if (!processors) GTEST_SKIP() << "two ends that never sleep need two processors";
+  TopicOptions options;
+  options.wait = WaitMode::spin;
+  auto there = connected_topic(Transport::shm, options, 1);
+  auto back = connected_topic(Transport::shm, options, 1);
+  ASSERT_TRUE(there && back);
+  run(
+      *processors,
+      [&] {
+        return there->publisher.publish(message).has_value() &&
+               back->subscribers[0].receive().has_value();
+      },
+      [&] {
+        Topic& subscriber = there->subscribers[0];
+        return subscriber.native_handle() >= 0 && subscriber.receive().has_value() &&
+               back->publisher.publish(message).has_value();
+      });
 }
 #else
 TEST(SharedMemory, carries_no_message_through_the_kernel_while_both_ends_are_awake) {

@@ -6,11 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <bulkhead/topic.hpp>
 #include <cstring>
 #include <optional>
 #include <vector>
 
+#include "base/fd.hpp"
 #include "tests/conformance/transports.hpp"
 #include "tests/support/descriptors.hpp"
 
@@ -113,6 +115,60 @@ TEST_P(ForkedTopic, tells_the_children_that_their_publisher_is_gone) {
   for (std::size_t child = 0; child < 2; ++child) {
     EXPECT_EQ(end_of(child), everything_accounted_for) << child;
   }
+}
+
+// The child that is killed waits from outside: its word says so for ever.
+TEST_P(ForkedTopic, goes_on_when_a_child_that_waits_for_any_is_killed) {
+  auto topic = connected_topic(GetParam(), std::vector{with(Overflow::block)});
+  ASSERT_TRUE(topic);
+  base::FdPair asleep = base::make_pipe().value();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Topic mine(std::move(topic->subscribers[0]));
+    { const ConnectedTopic dropped(std::move(*topic)); }
+    const std::array<Topic*, 1> only{&mine};
+    if (!wait_any(only, soon()) || !mine.receive(soon())) _exit(1);
+    static_cast<void>(wait_any(only, Deadline::in(std::chrono::milliseconds(1))));
+    if (::write(asleep.second.get(), "", 1) != 1) _exit(2);
+    static_cast<void>(wait_any(only, soon()));
+    _exit(3);
+  }
+  pids_.push_back(pid);
+  publisher_.emplace(std::move(topic->publisher));
+  topic->subscribers.clear();
+  publish(1);
+  char byte = 0;
+  ASSERT_EQ(::read(asleep.first.get(), &byte, 1), 1);
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_EQ(end_of(0), -SIGKILL);
+  Result<void> done;
+  while ((done = publisher_->publish({}, soon()))) {
+  }
+  EXPECT_TRUE(done.error().is(Errc::peer_died)) << done.error().to_string();
+}
+
+TEST_P(ForkedTopic, death_of_the_publisher_ends_a_wait_for_any) {
+  auto topic = connected_topic(GetParam(), std::vector{with(Overflow::block)});
+  ASSERT_TRUE(topic);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    Topic mine(std::move(topic->publisher));
+    { const ConnectedTopic dropped(std::move(*topic)); }
+    if (!mine.publish({}, soon())) _exit(1);
+    ::kill(::getpid(), SIGKILL);
+  }
+  pids_.push_back(pid);
+  Topic subscriber(std::move(topic->subscribers[0]));
+  { const ConnectedTopic dropped(std::move(*topic)); }
+  const std::array<Topic*, 1> only{&subscriber};
+  EXPECT_TRUE(wait_any(only, soon()));
+  EXPECT_TRUE(subscriber.receive(soon()));
+  EXPECT_TRUE(wait_any(only, soon()));
+  const auto end = subscriber.receive(soon());
+  ASSERT_FALSE(end);
+  EXPECT_TRUE(end.error().is(Errc::peer_died)) << end.error().to_string();
+  EXPECT_EQ(end_of(0), -SIGKILL);
 }
 
 BULKHEAD_OVER_ALL_TRANSPORTS(ForkedTopic);

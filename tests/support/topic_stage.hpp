@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include <bulkhead/topic.hpp>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,18 +23,21 @@ namespace bulkhead::test {
 
 class TopicAttention final : public ipc::Attention {
  public:
+  explicit TopicAttention(std::chrono::nanoseconds longest) : longest_(longest) {}
   const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
   int fd() const noexcept override { return event_.get(); }
   void service() noexcept override {
     eventfd_t count = 0;
     static_cast<void>(::eventfd_read(event_.get(), &count));
   }
+  std::chrono::nanoseconds longest_sleep() const noexcept override { return longest_; }
   void interrupt() noexcept {
     ipc::ring(word_);
     static_cast<void>(::eventfd_write(event_.get(), 1));
   }
 
  private:
+  const std::chrono::nanoseconds longest_;
   std::atomic<std::uint32_t> word_{0};
   base::UniqueFd event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 };
@@ -82,14 +86,20 @@ class TopicStage {
   // A fresh connection for the living incarnations of both ends, as the brain makes it.
   void connect(std::size_t i) {
     End &from = pairs_[i].from, &to = pairs_[i].to;
-    if (transport_ == Transport::shm || from.living.expired() || to.living.expired()) return;
+    if (from.living.expired() || to.living.expired()) return;
     auto sockets = ipc::make_sockets(transport_).value();
     using Kind = ipc::LinkUpdate::Kind;
     post(i, ipc::Side::from,
          {Kind::sockets, to.incarnations.back().epoch, std::move(sockets.from)});
     post(i, ipc::Side::to, {Kind::sockets, from.incarnations.back().epoch, std::move(sockets.to)});
   }
+  void stop(std::size_t i, ipc::Side which, StopFlag& flag) {
+    flag.raise();
+    side(i, which).attention->interrupt();
+  }
   bool connects = true;  // ends that both live are connected at once
+  // Of ends that are started from then on. So long that a lost wake-up fails the test.
+  std::chrono::nanoseconds longest_sleep = std::chrono::seconds(1);
 
   int segment_of(std::size_t i, ipc::Side which) {
     return side(i, which).incarnations.back().segment.get();
@@ -117,7 +127,7 @@ class TopicStage {
   std::shared_ptr<ipc::Endpoint> open(std::size_t i, ipc::Side which) {
     const TopicOptions& options = options_[i];
     End& own = side(i, which);
-    own.attention = std::make_shared<TopicAttention>();
+    own.attention = std::make_shared<TopicAttention>(longest_sleep);
     ipc::EndSpec spec;
     spec.link = "tested";
     spec.peer = "peer." + std::to_string(i);

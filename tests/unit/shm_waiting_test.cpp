@@ -215,6 +215,55 @@ TEST(ShmDoorbell, whose_other_end_is_gone_is_not_polled_for_ever) {
   EXPECT_EQ(to.endpoint->receive_plan().fd, -1);
 }
 
+TEST(ShmDoorbell, for_space_whose_other_end_is_gone_is_not_polled_for_ever) {
+  auto [from, to] = open_pair();
+  while (from.endpoint->send(as_bytes("x"), Deadline::now())) {
+  }
+  to.endpoint.reset();
+  ASSERT_FALSE(from.endpoint->prepare_send_wait(1));
+  EXPECT_TRUE(readable(from.endpoint->send_plan(), at_last));
+  from.endpoint->finish_send_wait();
+  ASSERT_FALSE(from.endpoint->prepare_send_wait(1));
+  EXPECT_FALSE(readable(from.endpoint->send_plan(), at_once));
+}
+
+// Its bringer found nobody armed, and who makes room has not looked at its peer since.
+TEST(ShmDoorbell, that_came_before_a_sender_armed_is_rung_for_space) {
+  auto from = open_end();
+  auto to = open_end({.side = ipc::Side::to});
+  from.meet(*to.endpoint);
+  to.meet(*from.endpoint);
+  while (from.endpoint->send(as_bytes("x"), Deadline::now())) {
+  }
+  auto held = to.endpoint->receive(soon());
+  ASSERT_TRUE(held);
+  auto bells = std::move(ipc::make_doorbells()).value();
+  to.post(LinkUpdate::Kind::sockets, 1, std::move(bells.to));
+  from.post(LinkUpdate::Kind::sockets, 1, std::move(bells.from));
+  ASSERT_FALSE(from.endpoint->prepare_send_wait(1));
+  held->acknowledge();
+  EXPECT_TRUE(readable(from.endpoint->send_plan(), at_last));
+}
+
+TEST(ShmDoorbell, of_an_earlier_incarnation_is_not_taken_for_that_of_the_newest) {
+  auto [first, to] = open_pair();
+  auto second = open_end({.epoch = 2, .predecessor = first.endpoint->segment_fd()});
+  first.endpoint.reset();
+  second.meet(*to.endpoint);
+  to.bury(1);
+  to.meet(*second.endpoint);
+  while (second.endpoint->send(as_bytes("x"), Deadline::now())) {
+  }
+  auto held = to.endpoint->receive(soon());
+  ASSERT_TRUE(held);
+  auto bells = std::move(ipc::make_doorbells()).value();
+  to.post(LinkUpdate::Kind::sockets, 2, std::move(bells.to));
+  second.post(LinkUpdate::Kind::sockets, 1, std::move(bells.from));
+  ASSERT_FALSE(second.endpoint->prepare_send_wait(1));
+  held->acknowledge();
+  EXPECT_TRUE(readable(second.endpoint->send_plan(), at_last));
+}
+
 TEST(ShmDoorbell, that_a_hostile_peer_filled_still_ends_the_drain) {
   auto to = open_end({.side = ipc::Side::to});
   auto bells = std::move(ipc::make_doorbells()).value();
