@@ -60,7 +60,7 @@ Result<std::optional<Message>> Channel::try_receive() {
   return message.error();
 }
 
-int Channel::native_handle() const noexcept { return endpoint_->receive_plan().fd; }
+int Channel::native_handle() const noexcept { return endpoint_->handle(); }
 void Channel::close() noexcept { endpoint_->close(); }
 std::uint16_t Channel::epoch() const noexcept { return endpoint_->peer_epoch(); }
 std::uint64_t Channel::last_committed() const noexcept { return endpoint_->last_committed(); }

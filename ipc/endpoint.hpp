@@ -18,6 +18,7 @@
 
 #include "base/fd.hpp"
 #include "ipc/attention.hpp"
+#include "ipc/lookout.hpp"
 #include "ipc/message_batch.hpp"
 
 namespace bulkhead::ipc {
@@ -126,6 +127,10 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
   virtual void finish_send_wait() noexcept = 0;
   virtual WaitPlan send_plan() const noexcept = 0;
 
+  // For an event loop, by the receiving thread: one descriptor for the life of this end, readable while receiving is
+  // worth a try, until one finds nothing. Kept right from the first call on. -1 when out of descriptors.
+  int handle() noexcept;
+
   // Thread-safe; wakes nobody by itself: the poster bumps the attention word.
   virtual void post(LinkUpdate) = 0;
 
@@ -150,6 +155,27 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
     return {this, bytes, position, index, epoch, redelivered};
   }
 
+  // Around each receive that does not find a message at once: where somebody has the handle, one that finds nothing
+  // leaves this end armed for it.
+  template <class Receive>
+  auto watched(const Receive& receive) {
+    if (lookout_ == nullptr) return receive();
+    end_watch();
+    auto received = receive();
+    const bool nothing = !received && (received.error().is(Errc::would_block) ||
+                                       received.error().is(Errc::timed_out));
+    if (nothing) watch();
+    return received;
+  }
+  // The last act of release(): there is something to receive now.
+  void came_back() noexcept {
+    if (lookout_ != nullptr) end_watch();
+  }
+  // The last act of finish_receive_wait(): what came meanwhile has not been looked for.
+  void look_again() noexcept {
+    if (lookout_ != nullptr) lookout_->look();
+  }
+
  private:
   friend class bulkhead::Message;
   void begin_view() noexcept {
@@ -169,6 +195,10 @@ class Endpoint : public std::enable_shared_from_this<Endpoint> {
   // Messages that are out, and whether every owner has gone.
   static constexpr std::uint32_t orphaned = 1U << 31;
   std::atomic<std::uint32_t> views_{0};
+
+  void watch() noexcept;
+  void end_watch() noexcept;
+  std::unique_ptr<Lookout> lookout_;  // once handle() was asked for
 };
 
 // What the brain, or connected_pair, hands to both ends as LinkUpdate::sockets. On shm doorbells (one byte a

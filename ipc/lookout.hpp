@@ -1,5 +1,5 @@
 // One descriptor for the event loop of a user, readable while a call may have something to say. It stands for what
-// would be polled instead, which changes with each connection. Used by TopicReader; knows no link.
+// would be polled instead, which changes with each connection. Used by Endpoint; knows no link.
 #pragma once
 
 #include <array>

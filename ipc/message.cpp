@@ -56,6 +56,32 @@ Result<void> Endpoint::send_batch(MessageBatch, Deadline) {
 
 bool Endpoint::peer_is_dead(std::uint16_t) const noexcept { return false; }
 
+int Endpoint::handle() noexcept {
+  if (lookout_ == nullptr) {
+    auto made = Lookout::open();
+    if (!made) return -1;
+    lookout_ = std::move(*made);
+    watch();
+  }
+  return lookout_->fd();
+}
+
+void Endpoint::watch() noexcept {
+  if (prepare_receive_wait()) {
+    lookout_->look();
+  } else {
+    const auto& attention = spec().attention;
+    lookout_->watch(receive_plan().fd, attention ? attention->fd() : -1);
+  }
+}
+
+// It may have been the supervisor's descriptor that was readable.
+void Endpoint::end_watch() noexcept {
+  if (!lookout_->is_watching()) return;
+  finish_receive_wait();
+  if (const auto& attention = spec().attention) attention->service();
+}
+
 Endpoint::~Endpoint() {
   // relaxed: whoever deletes came here through the acquire of endpoint.views, or owns it alone.
   BULKHEAD_ASSERT((views_.load(std::memory_order_relaxed) & ~orphaned) == 0);

@@ -50,10 +50,16 @@ class ShmEndpoint final : public Endpoint {
     }
   }
   void acknowledge(std::uint64_t position) noexcept override { receiver_.acknowledge(position); }
-  void release(std::uint64_t position) noexcept override { receiver_.release(position); }
+  void release(std::uint64_t position) noexcept override {
+    receiver_.release(position);
+    came_back();
+  }
 
   bool prepare_receive_wait() override { return receiver_.prepare_wait(); }
-  void finish_receive_wait() noexcept override { receiver_.finish_wait(); }
+  void finish_receive_wait() noexcept override {
+    receiver_.finish_wait();
+    look_again();
+  }
   WaitPlan receive_plan() const noexcept override { return {receiver_.doorbell(), POLLIN}; }
   bool prepare_send_wait(std::size_t bytes) override { return sender_.prepare_wait(bytes); }
   void finish_send_wait() noexcept override { sender_.finish_wait(); }
@@ -85,9 +91,11 @@ class ShmEndpoint final : public Endpoint {
 };
 
 Result<Message> ShmEndpoint::receive_slowly(Deadline deadline) {
-  ShmReceiver::Received got;
-  if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
-  return hand_out(got);
+  return watched([&]() -> Result<Message> {
+    ShmReceiver::Received got;
+    if (const auto done = receiver_.receive(got, deadline); !done) return done.error();
+    return hand_out(got);
+  });
 }
 
 // The peer may have gone to sleep after it got our segment and before we got its own, or the

@@ -40,12 +40,14 @@ class SocketEndpoint final : public Endpoint {
 
   Result<void> send(std::span<const std::byte> bytes, Deadline deadline) override;
   Result<void> send_batch(MessageBatch messages, Deadline deadline) override;
-  Result<Message> receive(Deadline deadline) override;
+  Result<Message> receive(Deadline deadline) override {
+    return watched([&] { return receive_unwatched(deadline); });
+  }
   void acknowledge(std::uint64_t position) noexcept override;
   void release(std::uint64_t position) noexcept override;
 
   bool prepare_receive_wait() override;
-  void finish_receive_wait() noexcept override {}
+  void finish_receive_wait() noexcept override { look_again(); }
   WaitPlan receive_plan() const noexcept override;
   bool prepare_send_wait(std::size_t bytes) override;
   void finish_send_wait() noexcept override;
@@ -121,6 +123,7 @@ class SocketEndpoint final : public Endpoint {
   Taken over_or_nothing(bool closed, bool died);
 
   // socket_endpoint_receive.cpp
+  Result<Message> receive_unwatched(Deadline);
   std::optional<Result<Message>> try_receive(bool glance);  // a glance: see has_nothing_new()
   Taken take_next(Incoming& incoming);
   Message hand_out(Incoming incoming);

@@ -8,7 +8,7 @@
 
 namespace bulkhead::ipc {
 
-Result<Message> SocketEndpoint::receive(Deadline deadline) {
+Result<Message> SocketEndpoint::receive_unwatched(Deadline deadline) {
   mark_used();
   SocketSpin spin(spec_.options.wait, pace_);
   // Whoever is going to wait need not ask the kernel first where the window says that nothing was sent.
@@ -104,8 +104,11 @@ void SocketEndpoint::acknowledge(std::uint64_t position) noexcept {
 }
 
 void SocketEndpoint::release(std::uint64_t position) noexcept {
-  const std::lock_guard receiving(receiving_);
-  if (ledger_.release(position)) drop_settled();
+  {
+    const std::lock_guard receiving(receiving_);
+    if (ledger_.release(position)) drop_settled();
+  }
+  came_back();
 }
 
 // The sender sees the page when it next needs room; only one that waits for room is rung for.

@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 
-#include "ipc/lookout.hpp"
 #include "ipc/topic_consumer.hpp"
 #include "ipc/topic_end.hpp"
 #include "ipc/topic_inlet.hpp"
@@ -26,8 +25,6 @@ class TopicReader final : public TopicEnd {
   TopicReader(EndSpec, Segment, std::unique_ptr<TopicConnections>, const TopicResume&);
 
   Result<TopicDelivery> take(Deadline);
-  // Topic::native_handle(). From the first call on it is kept right.
-  int handle() noexcept;
   // Covers it and all before it, and takes its memory back.
   void settle(TopicDelivery&) noexcept;
 
@@ -58,7 +55,6 @@ class TopicReader final : public TopicEnd {
   Sleeper::End wait(Deadline);
   bool is_awaited() const noexcept { return inlet_ && inlet_->is_awaited(); }
   bool can_act();
-  void watch();
   // Goes through the sources until `look` finds a message in one.
   template <class Look>
   bool find_next(const Look& look);
@@ -92,7 +88,6 @@ class TopicReader final : public TopicEnd {
   SpinPace pace_;  // on a connection
   Ringer ringer_;
   BellPoll bell_poll_;
-  std::unique_ptr<Lookout> lookout_;  // once handle() was asked for
   Counter received_, redelivered_, told_, bytes_, violations_;
 };
 

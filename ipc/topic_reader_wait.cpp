@@ -39,7 +39,7 @@ bool TopicReader::prepare_receive_wait() {
 void TopicReader::finish_receive_wait() noexcept {
   if (sleeper_.is_armed()) sleeper_.disarm();
   bell_poll_.drain(peer_.doorbells, bell);
-  if (lookout_) lookout_->look();
+  look_again();
 }
 
 // Before the first call there is no picture yet, but there may be a doorbell.
@@ -49,34 +49,8 @@ WaitPlan TopicReader::receive_plan() const noexcept {
           POLLIN};
 }
 
-int TopicReader::handle() noexcept {
-  if (!lookout_) {
-    auto made = Lookout::open();
-    if (!made) return -1;
-    lookout_ = std::move(*made);
-    watch();
-  }
-  return lookout_->fd();
-}
-
-void TopicReader::watch() {
-  if (prepare_receive_wait()) {
-    lookout_->look();
-  } else {
-    lookout_->watch(receive_plan().fd, link_.spec.attention->fd());
-  }
-}
-
-// With a handle, whoever found nothing leaves the end armed for it.
 Result<TopicDelivery> TopicReader::take(Deadline deadline) {
-  if (!lookout_) return take_unwatched(deadline);
-  if (lookout_->is_watching()) {
-    finish_receive_wait();
-    sleeper_.service();  // it may have been the supervisor's descriptor that was readable
-  }
-  auto taken = take_unwatched(deadline);
-  if (!taken && (taken.error().is(Errc::would_block) || taken.error().is(Errc::timed_out))) watch();
-  return taken;
+  return watched([&] { return take_unwatched(deadline); });
 }
 
 }  // namespace bulkhead::ipc

@@ -82,7 +82,9 @@ class Channel {
   template <class Token>
   auto async_receive(Token&& token);
 
-  // A descriptor that polls readable when wait_any() or an event loop should look again.
+  // A descriptor for an event loop, the same as long as this end lives. It polls readable when receiving is worth a
+  // try, until one finds nothing. Made by the first call, by the receiving thread; ask after a fork, not before.
+  // What the supervisor has to say may come to another thread: try once a second besides. -1 when out of descriptors.
   int native_handle() const noexcept;
   void close() noexcept;
 
