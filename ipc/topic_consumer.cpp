@@ -43,10 +43,8 @@ TopicConsumer::Looked TopicConsumer::look(Bounds& bounds) noexcept {
   if (start_.conflates) bounds.begin = std::max(bounds.begin, newest);
   bounds.end = committed->position;
   bounds.number = committed->count;
-  if (!start_.conflates) {
-    known_end_ = bounds.end;
-    known_number_ = bounds.number;
-  }
+  if (!start_.conflates) known_end_ = bounds.end;
+  known_number_ = bounds.number;
   return Looked::bounds;
 }
 

@@ -66,6 +66,8 @@ class TopicConsumer {
 
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t last_number() const noexcept { return last_number_; }
+  // The last number that was given when we looked last.
+  std::uint64_t known_number() const noexcept { return known_number_; }
   bool conflates() const noexcept { return start_.conflates; }
   const char* complaint() const noexcept { return complaint_; }  // after a violation
 

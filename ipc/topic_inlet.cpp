@@ -57,8 +57,13 @@ TopicInlet::Found TopicInlet::find(TopicConsumer& lane, const EndPage& publisher
         awaited_ = reached == Reached::dry && is_in_step(publisher);
         return Found::nothing;
       }
-      // A frame is written after its record was committed: by now there is more to see.
-      if (!lane.ready()) return spoil("a frame is of no message of its lane");
+      // A frame is written after its record was committed: either it was overwritten before we saw it, and is
+      // missing like all that are dropped, or by now there is more to see.
+      if (frame_->index <= lane.known_number()) {
+        drop_frame();
+      } else if (!lane.ready()) {
+        return spoil("a frame is of no message of its lane");
+      }
       continue;
     }
     if (frame_ && frame_->index == head.number) return Found::message;
