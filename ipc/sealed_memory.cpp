@@ -56,8 +56,11 @@ Result<SealedBuffer> SealedBuffer::open(int fd) {
   return ipc::map_sealed(std::move(*own), *bytes);
 }
 
-std::span<const std::byte> SealedBuffer::bytes() const noexcept { return memory_->bytes(); }
-int SealedBuffer::fd() const noexcept { return memory_->fd(); }
+std::span<const std::byte> SealedBuffer::bytes() const noexcept {
+  if (!memory_) return {};
+  return memory_->bytes();
+}
+int SealedBuffer::fd() const noexcept { return memory_ ? memory_->fd() : -1; }
 
 SealedDraft::SealedDraft(std::unique_ptr<ipc::DraftMemory> memory) noexcept
     : memory_(std::move(memory)) {}

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "supervisor/config_draft.hpp"
-#include "supervisor/keeper_layout.hpp"
+#include "supervisor/descriptor_needs.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -101,10 +101,6 @@ class CycleSearch {
   std::vector<Step> path_;
 };
 
-// Places in the keeper's store: log pipes, control socket, attention, beat; for a pair the segments of
-// both sides, those of their predecessors, and a note of the connection; with a lease_timeout the lease
-// page. Some are the system's own.
-constexpr std::uint64_t store_places_of_system = 64, store_places_of_pair = 5;
 std::uint64_t store_places_of(const WorkerConfig& worker) {
   return worker.instances * std::uint64_t{worker.runtime ? worker.watchdog ? 5U : 4U : 2U};
 }
@@ -150,7 +146,7 @@ void check_services(Draft& draft) {
 }
 
 void check_totals(Draft& draft) {
-  std::uint64_t instances = 0, places = store_places_of_system;
+  std::uint64_t instances = 0, places = places_of_system;
   const auto check = [&](const At& at, std::uint64_t added, std::uint64_t& total,
                          std::uint64_t most, const std::string& of_what) {
     const bool was_fine = total <= most;
@@ -168,7 +164,7 @@ void check_totals(Draft& draft) {
   for (std::size_t i = 0; i < draft.config.links.size(); ++i) {
     const LinkConfig& link = draft.config.links[i];
     const std::uint64_t journal = link.type == LinkType::queue ? 1 : 0;
-    const std::uint64_t of_pair = store_places_of_pair + (link.lease_timeout ? 1 : 0);
+    const std::uint64_t of_pair = places_of_pair + (link.lease_timeout ? 1 : 0);
     check(draft.link_at[i], of_pair * draft.pairs_of(link) + journal, places,
           keeper_layout::store_entries_max, "places in the keeper's store of descriptors");
   }

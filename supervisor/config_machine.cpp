@@ -15,6 +15,7 @@
 
 #include "base/nearest.hpp"
 #include "supervisor/config_draft.hpp"
+#include "supervisor/descriptor_needs.hpp"
 #include "supervisor/expansion.hpp"
 
 namespace bulkhead::supervisor {
@@ -22,12 +23,6 @@ namespace {
 
 using json_source::in_quotes;
 
-// Descriptors that the brain holds, which is the process with the most: what the keeper's store has, and
-// a pidfd for each instance.
-constexpr std::uint64_t brain_base = 64;
-constexpr std::uint64_t brain_per_instance = 6;  // two log pipes, control, attention, beat, pidfd
-constexpr std::uint64_t brain_per_pair =
-    5;  // each side's segment and its predecessor's, and a note
 // Descriptors of one worker process: its first ones, and per link its segment, the connection (on a pipe two), a
 // doorbell, and two bells of its own.
 constexpr std::uint64_t worker_base = 16, worker_per_pair = 6;
@@ -217,7 +212,7 @@ void check_descriptors(Draft& draft) {
   std::uint64_t instances = 0, pairs = 0;
   for (const WorkerConfig& worker : draft.config.workers) instances += worker.instances;
   for (const LinkConfig& link : draft.config.links) pairs += draft.pairs_of(link);
-  const std::uint64_t needed = brain_base + brain_per_instance * instances + brain_per_pair * pairs;
+  const std::uint64_t needed = brain_descriptors(instances, pairs);
   const std::uint64_t allowed = hard_limit_of_descriptors();
   if (needed <= allowed || draft.worker_at.empty()) return;
   // The worker with the most instances is the first place to look.

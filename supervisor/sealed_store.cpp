@@ -1,5 +1,7 @@
 #include "supervisor/sealed_store.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <charconv>
 #include <string>
@@ -7,11 +9,18 @@
 #include <utility>
 
 #include "ipc/sealed_memory.hpp"
+#include "supervisor/descriptor_needs.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::string_view prefix = "sealed/";  // then NUMBER/INSTANCE
+
+// The keeper has raised ours to the hard one.
+std::uint64_t descriptor_limit() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
 
 Error unknown(SealedTicket ticket) {
   return make_error(Errc::not_found, "sealed buffer " + std::to_string(ticket.number) +
@@ -20,7 +29,10 @@ Error unknown(SealedTicket ticket) {
 
 }  // namespace
 
-SealedStore::SealedStore(const Plan& plan, KeeperClient& keeper) : plan_(plan), keeper_(keeper) {}
+SealedStore::SealedStore(const Plan& plan, std::size_t pairs, KeeperClient& keeper)
+    : plan_(plan),
+      keeper_(keeper),
+      all_max_(spare_places(plan.instances.size(), pairs, descriptor_limit()) / 2) {}
 
 std::string SealedStore::tag(std::uint64_t number, const Entry& entry) const {
   return std::string(prefix) + std::to_string(number) + "/" + plan_.instances[entry.owner].name;
@@ -61,6 +73,12 @@ Result<void> SealedStore::keep(Slot owner, SealedTicket ticket, base::UniqueFd m
                                                std::to_string(buffers_max) +
                                                " sealed buffers; withdraw some first");
   }
+  if (entries_.size() >= all_max_) {
+    return make_error(Errc::out_of_budget,
+                      "all workers together have published " + std::to_string(entries_.size()) +
+                          " sealed buffers, half of what the limit of descriptors leaves; withdraw "
+                          "some, or raise it (ulimit -Hn) before bulkhead run");
+  }
   Entry entry{owner, *bytes, next_order_++, std::move(memory)};
   const auto stored = keeper_.put(tag(ticket.number, entry), entry.memory.get());
   if (!stored) return stored.error();
@@ -76,7 +94,7 @@ Result<int> SealedStore::find(SealedTicket ticket) const {
 
 Result<void> SealedStore::drop(Slot owner, SealedTicket ticket) {
   const auto found = entries_.find(ticket.number);
-  if (found == entries_.end()) return {};
+  if (found == entries_.end() || found->second.bytes != ticket.bytes) return {};
   if (found->second.owner != owner) {
     return make_error(Errc::not_permitted, "sealed buffer " + std::to_string(ticket.number) +
                                                " is " + plan_.instances[found->second.owner].name +

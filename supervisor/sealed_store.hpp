@@ -19,15 +19,16 @@ namespace bulkhead::supervisor {
 // After a crash of the brain: restore() finds what the keeper has.
 class SealedStore {
  public:
-  // Each is a descriptor of the keeper, of every brain and of nobody else.
+  // Each is a descriptor of the keeper, of every brain and of nobody else. All of them together get half of what
+  // `pairs` pairs of links and all instances leave, so that whoever comes to life again finds room.
   static constexpr std::size_t buffers_max = 256;  // of one instance
 
-  SealedStore(const Plan&, KeeperClient&);
+  SealedStore(const Plan&, std::size_t pairs, KeeperClient&);
   void restore();
 
   // What the keeper holds is kept: whoever dies, it is there. The same again is no error.
   // Errors: protocol_violation for memory that is not sealed, or not of the ticket's size; already_exists for
-  //   a number that another buffer has; out_of_budget beyond buffers_max, or when the keeper is full.
+  //   a number that another buffer has; out_of_budget beyond buffers_max, or beyond what all may have.
   Result<void> keep(Slot owner, SealedTicket, base::UniqueFd memory);
   // Borrowed. Errors: not_found.
   Result<int> find(SealedTicket) const;
@@ -46,6 +47,7 @@ class SealedStore {
 
   const Plan& plan_;
   KeeperClient& keeper_;
+  const std::size_t all_max_;
   std::map<std::uint64_t, Entry> entries_;  // by the ticket's number
   std::uint64_t next_order_ = 0;
 };

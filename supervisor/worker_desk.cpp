@@ -26,7 +26,7 @@ WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, 
       callbacks_(std::move(callbacks)),
       resync_id_(base::monotonic_ns()),
       desks_(plan.instances.size()),
-      sealed_(plan, keeper) {}
+      sealed_(plan, make_pairs(config, plan).size(), keeper) {}
 
 void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {
   introducer_ = &introducer;
@@ -182,14 +182,15 @@ Result<void> WorkerDesk::take_sealed(Slot slot, const ipc::ControlMessage& messa
     answer(done(kept));
     return {};
   }
+  const bool drops = message.method == ipc::method::sealed_drop;
+  if (!drops && message.method != ipc::method::sealed_open) {
+    return make_error(Errc::method_not_found, std::string(message.method));
+  }
   const auto name = ipc::decode<ipc::SealedName>(*message.content);
   if (!name) return name.error();
-  if (message.method == ipc::method::sealed_drop) {
+  if (drops) {
     answer(done(sealed_.drop(slot, name->ticket)));
     return {};
-  }
-  if (message.method != ipc::method::sealed_open) {
-    return make_error(Errc::method_not_found, std::string(message.method));
   }
   const auto memory = sealed_.find(name->ticket);
   if (memory) {

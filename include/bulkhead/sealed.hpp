@@ -32,7 +32,7 @@ class SealedBuffer {
   // Errors: protocol_violation for memory that somebody could still change, or of no size.
   [[nodiscard]] static Result<SealedBuffer> open(int fd);
 
-  std::span<const std::byte> bytes() const noexcept;
+  std::span<const std::byte> bytes() const noexcept;  // empty, and no descriptor, once moved from
   int fd() const noexcept;  // borrowed: to be sent over a socket of your own
 
  private:

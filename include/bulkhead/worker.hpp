@@ -87,7 +87,8 @@ class Worker {
 
   // Gives a buffer to the whole system: whoever is sent the ticket, in a message of whatever kind, opens the
   // same memory with it. The supervisor keeps it, so it outlives this process, its successors and the
-  // brain, until withdraw(). An instance, with all its incarnations, may have 256 at a time.
+  // brain, until withdraw(). An instance, with all its incarnations, may have 256 at a time; all of them
+  // together get half of the descriptors that the system does not need.
   // Blocking: a request to the supervisor, also while that is being replaced.
   // Errors: stopped; timed_out, and published() tells then whether it was kept; out_of_budget.
   // After a crash before this returned: published() tells a successor.

@@ -1,5 +1,5 @@
 // Workers that publish sealed buffers, for tests alone: "rules" tries what is allowed and what is not, "owner"
-// hands out a ticket, "churn" publishes and withdraws without pause. Started by sealed_system_test.
+// hands out a ticket, "churn" publishes and withdraws without pause, "hoard" publishes what it may. Started by sealed_system_test.
 #include <bulkhead/worker.hpp>
 
 #include <chrono>
@@ -105,6 +105,18 @@ Result<void> withdraw_all(Worker& self, Deadline deadline) {
   return {};
 }
 
+// As many as it is given.
+Result<void> hoard(Worker& self) {
+  self.ready();
+  for (std::size_t count = 0;; ++count) {
+    const auto ticket = publish(self, "hoarded");
+    if (ticket) continue;
+    if (!ticket.error().is(Errc::out_of_budget)) return self.ended(ticket.error());
+    self.status("refused after " + std::to_string(count));
+    return self.pause(std::chrono::hours(1));
+  }
+}
+
 Result<void> churn(Worker& self) {
   if (auto done = withdraw_all(self, self.until_stop()); !done) return self.ended(done.error());
   self.ready();
@@ -132,6 +144,7 @@ int main(int argc, char** argv) {
     if (role == "rules") return rules(self);
     if (role == "owner") return owner(self);
     if (role == "churn") return churn(self);
+    if (role == "hoard") return hoard(self);
     return make_error(Errc::invalid_argument, role);
   });
 }

@@ -1,6 +1,7 @@
 // Published buffers in whole systems: whoever is killed, a ticket opens what it named, and nothing is left of
 // what was withdrawn.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <filesystem>
@@ -125,6 +126,30 @@ TEST_F(SealedSystem, leaves_nothing_of_what_was_withdrawn_whoever_was_killed_mea
   }
   EXPECT_EQ(descriptors_of(system->keeper_pid(), "churn"), 0);
   EXPECT_EQ(descriptors_of(system->brain_pid(), "churn"), 0);
+}
+
+TEST_F(SealedSystem, keeps_descriptors_for_whoever_comes_to_life_again) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{200, 200};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  system.emplace("s", config(worker_entry("hoard", R"(sealed_roles", "hoard)", 2), ""));
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &before));  // where we may
+  const auto status = system->await(
+      [](const auto& now) {
+        return row(now, "hoard.0")["status_text"] != "" && row(now, "hoard.1")["status_text"] != "";
+      },
+      "refusals");
+  for (const char* const instance : {"hoard.0", "hoard.1"}) {
+    const std::string text = row(status, instance)["status_text"];
+    EXPECT_EQ(text.rfind("refused after ", 0), 0U) << text;
+  }
+  const int held = descriptors_of(system->keeper_pid(), "churn");
+  EXPECT_GT(held, 20);
+  EXPECT_LT(held, 100);
+  kill("hoard.0");
+  system->kill_brain();
+  kill("hoard.1");
 }
 
 }  // namespace
