@@ -78,6 +78,7 @@ bool Sleeper::sleep(Deadline deadline, PeerSigns peer, std::uint32_t rung,
 }
 
 Sleeper::End Sleeper::wait_for(WaitPlan plan, int bell, Deadline deadline) noexcept {
+  if (deadline.stopped()) return End::stopped;  // as in wait()
   sleeps_.add(1);
   unasked_ = poll_sleep(plan, bell, &attention_, deadline).unasked;
   return conclude(deadline);

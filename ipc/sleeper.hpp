@@ -103,7 +103,8 @@ class Sleeper {
     }
     const std::uint32_t rung = peer.bell == nullptr ? 0 : load_bell(*peer.bell);
     arm(Sleep::on_futex, peer.barrier);
-    if (ready() || interrupted(mailbox_seen)) {
+    // The caller may have heard of a stop since it looked at its deadline, and nobody tells twice.
+    if (ready() || interrupted(mailbox_seen) || deadline.stopped()) {
       disarm();
       return conclude(deadline);
     }

@@ -40,9 +40,7 @@ class SocketEndpoint final : public Endpoint {
 
   Result<void> send(std::span<const std::byte> bytes, Deadline deadline) override;
   Result<void> send_batch(MessageBatch messages, Deadline deadline) override;
-  Result<Message> receive(Deadline deadline) override {
-    return watched([&] { return receive_unwatched(deadline); });
-  }
+  Result<Message> receive(Deadline deadline) override;
   void acknowledge(std::uint64_t position) noexcept override;
   void release(std::uint64_t position) noexcept override;
 
@@ -193,9 +191,8 @@ class SocketEndpoint final : public Endpoint {
   mutable std::mutex links_;
   std::deque<ConnectionPtr> arrived_;  // not yet begun by the receiver
   ConnectionPtr newest_;
-  std::uint16_t newest_epoch_ = 0;  // of a segment or a connection
-  bool peer_closed_ = false;        // by the supervisor's word or by its goodbye
-  bool peer_died_ = false;
+  std::uint16_t newest_epoch_ = 0;                // of a segment or a connection
+  bool peer_closed_ = false, peer_died_ = false;  // the first by its goodbye, too
   std::atomic<std::uint16_t> peer_epoch_{0};
   std::atomic<std::uint64_t> version_{0};  // moves with every update
 };

@@ -8,6 +8,10 @@
 
 namespace bulkhead::ipc {
 
+Result<Message> SocketEndpoint::receive(Deadline deadline) {
+  return watched([&] { return receive_unwatched(deadline); });
+}
+
 Result<Message> SocketEndpoint::receive_unwatched(Deadline deadline) {
   mark_used();
   SocketSpin spin(spec_.options.wait, pace_);

@@ -27,7 +27,8 @@ Result<std::size_t> wait_any(std::span<const Waitable> ends, Deadline deadline, 
       if (turn != nullptr) *turn = *found + 1;
       return *found;
     }
-    if (!deadline.expired()) set.poll(deadline);
+    // Arming hears of news, a stop among it, which then wakes nobody any more.
+    if (!deadline.expired() && !deadline.stopped()) set.poll(deadline);
     set.disarm();
     set.service();
     if (deadline.expired()) {

@@ -212,6 +212,38 @@ TEST_P(Waiting, wait_any_is_fair_to_all_that_are_ready) {
   }
 }
 
+// A stop that is heard of between the look at the deadline and the sleep, and of which nothing else will tell.
+class StoppingAttention final : public ipc::Attention {
+ public:
+  const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
+  int fd() const noexcept override { return -1; }
+  void service() noexcept override { flag.raise(); }
+  std::chrono::nanoseconds longest_sleep() const noexcept override { return std::chrono::hours(1); }
+  StopFlag flag;
+
+ private:
+  std::atomic<std::uint32_t> word_{7};
+};
+
+TEST_P(Waiting, a_stop_that_the_call_itself_hears_of_ends_it) {
+  for (const auto mode : {WaitMode::adaptive, WaitMode::spin, WaitMode::block}) {
+    for (const bool several : {false, true}) {
+      const auto attention = std::make_shared<StoppingAttention>();
+      ipc::EndSpec spec;
+      spec.link = "tested";
+      spec.side = ipc::Side::to;
+      spec.options.wait = mode;
+      spec.attention = attention;
+      Channel channel(ipc::open_endpoint(GetParam(), std::move(spec)).value());
+      const auto deadline = Deadline::never().unless(attention->flag);
+      Channel* const only[] = {&channel};
+      const auto ended =
+          several ? wait_any(only, deadline).error() : channel.receive(deadline).error();
+      EXPECT_TRUE(ended.is(Errc::stopped)) << ended.to_string();
+    }
+  }
+}
+
 TEST_P(Waiting, wait_any_returns_for_the_end_of_a_channel) {
   auto [a, b] = make_pair();
   const std::array<Channel*, 1> only{&b};
