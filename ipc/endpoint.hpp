@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
-#include "ipc/attention.hpp"
+#include "ipc/end_spec.hpp"
 #include "ipc/lookout.hpp"
 #include "ipc/message_batch.hpp"
 
@@ -43,40 +43,6 @@ inline int uncaught_exceptions() noexcept {
       reinterpret_cast<const Globals*>(abi::__cxa_get_globals());
   return static_cast<int>(globals->uncaught);
 }
-
-enum class Side : std::uint8_t { from = 0, to = 1 };
-constexpr Side other(Side side) noexcept { return side == Side::from ? Side::to : Side::from; }
-
-// Whether a dead peer is going to be replaced: then its death is no error, only a new epoch.
-enum class PeerLife : std::uint8_t { replaced, single };
-
-// Everything that an end needs to come to life. Descriptors are owned.
-struct EndSpec {
-  std::string link;  // for error messages and as the segment's name
-  std::string peer;  // the other end's instance, "" without a supervisor
-  Side side = Side::from;
-  std::uint16_t epoch = 1;  // our incarnation on this link
-  PeerLife peer_life = PeerLife::replaced;
-  ChannelOptions options;
-  std::optional<TopicPolicy> topic;  // of a topic: the policy of the subscriber, on both sides
-  base::UniqueFd predecessor;  // the segment of our own previous incarnation, if there was one
-  // A pair without a supervisor may be split by fork(): its memory must then reach the child.
-  bool survives_fork = false;
-  std::shared_ptr<Attention> attention;
-};
-
-// What changes about the peer. Posted from any thread; the endpoint applies it in its own calls.
-struct LinkUpdate {
-  enum class Kind : std::uint8_t {
-    peer_segment,  // fds[0]: the segment of the peer's incarnation `epoch`
-    peer_died,     // incarnation `epoch` is dead for certain; drain what it committed
-    sockets,  // a fresh connection to incarnation `epoch`: what make_sockets() made for this end
-    peer_closed,  // incarnation `epoch` let go of the link on purpose; or there will never be a peer
-  };
-  Kind kind;
-  std::uint16_t epoch = 0;
-  std::vector<base::UniqueFd> fds;
-};
 
 // Where and for what to poll before a call can act.
 struct WaitPlan {
