@@ -1,5 +1,5 @@
-// The contract that each transport implements, and what the runtime tells an endpoint about its
-// peer. Channel, RPC, wait_any and Asio stand on this and on nothing else of a transport.
+// The contract that each transport implements. Channel, RPC, wait_any and Asio stand on this and on nothing else
+// of a transport.
 #pragma once
 
 #include <cxxabi.h>

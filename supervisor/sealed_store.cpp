@@ -68,7 +68,10 @@ Result<void> SealedStore::keep(Slot owner, SealedTicket ticket, base::UniqueFd m
     if (known->second.owner == owner && known->second.bytes == ticket.bytes) return {};
     return make_error(Errc::already_exists, "sealed buffer " + std::to_string(ticket.number));
   }
-  if (of(owner).size() >= buffers_max) {
+  const auto published = std::count_if(entries_.begin(), entries_.end(), [&](const auto& entry) {
+    return entry.second.owner == owner;
+  });
+  if (static_cast<std::size_t>(published) >= buffers_max) {
     return make_error(Errc::out_of_budget, plan_.instances[owner].name + " has published " +
                                                std::to_string(buffers_max) +
                                                " sealed buffers; withdraw some first");

@@ -66,6 +66,8 @@ constexpr void check_root() {
       std::is_class_v<Root> && !std::is_polymorphic_v<Root>,
       "a structure's root is a class without virtual functions: their table lies elsewhere "
       "in each process");
+  static_assert(alignof(Root) <= 4096,
+                "a structure begins at a page: no alignment beyond that holds");
 }
 
 template <class Root>
