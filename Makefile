@@ -16,7 +16,7 @@ demo: build ## build, then run configs/demo.json until Ctrl-C
 test: ## build, then run every test
 	@tools/install-deps --test
 	@tools/build release all
-	ctest --test-dir build/release --output-on-failure
+	ctest --test-dir build/release --output-on-failure -j $$(nproc)
 
 sweep: ## kill every operation at every instruction; SAMPLE=1: a random sample, SEED=n: that one
 	@tools/install-deps --test

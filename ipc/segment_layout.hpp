@@ -99,7 +99,7 @@ static_assert(offsetof(EndPage, committed) == 128 && offsetof(EndPage, newest) =
 
 // Compared before a segment is used: the offsets above, the record format and its limits.
 inline constexpr std::uint32_t record_format = 2;        // of lane_record.hpp
-inline constexpr std::uint32_t topic_record_format = 1;  // of topic_record.hpp
+inline constexpr std::uint32_t topic_record_format = 2;  // of topic_record.hpp
 constexpr std::uint32_t segment_layout_hash() noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: it has to notice a change, not to resist
   for (const std::size_t word : {offsetof(EndPage, committed),

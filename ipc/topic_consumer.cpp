@@ -14,10 +14,9 @@ bool TopicConsumer::intact(std::uint64_t at) const noexcept {
   return page_.reclaimed.load(std::memory_order_relaxed) <= at;
 }
 
-// The two words that only grow are read before `committed`, which bounds them.
-TopicConsumer::Looked TopicConsumer::look(Bounds& bounds) noexcept {
-  // relaxed: ready() compares it; a turn that has moved meanwhile is seen as new once too often.
-  const std::uint64_t turn = page_.committed.turn.load(std::memory_order_relaxed);
+// The two words that only grow are read before `committed`, which bounds them. Our own position may lie one
+// record beyond that.
+TopicConsumer::Looked TopicConsumer::look() noexcept {
   // sync topic.reclaim: acquire; pairs with TopicProducer::reclaim; shows the commits before it
   const std::uint64_t reclaimed = page_.reclaimed.load(std::memory_order_acquire);
   // sync topic.newest: acquire; pairs with TopicProducer::push; shows its commit
@@ -30,32 +29,19 @@ TopicConsumer::Looked TopicConsumer::look(Bounds& bounds) noexcept {
     complain("its bounds do not fit together");
     return Looked::violation;
   }
-  if (!placed_) {
-    if (const auto placed = place(reclaimed, *committed); placed != Looked::bounds) return placed;
-  }
-  if (committed->position < position_ || committed->count < last_number_) {
+  if (committed->position < known_end_ || committed->count < known_number_) {
     complain("what was committed has become less");
     return Looked::violation;
   }
-  turn_seen_ = turn;
-  bounds.begin = std::max(position_, reclaimed);
+  if (!placed_) {
+    if (const auto placed = place(reclaimed, *committed); placed != Looked::placed) return placed;
+  }
+  position_ = std::max(position_, reclaimed);
   // An empty lane has no newest message, and its word is 0.
-  if (start_.conflates) bounds.begin = std::max(bounds.begin, newest);
-  bounds.end = committed->position;
-  bounds.number = committed->count;
-  if (!start_.conflates) known_end_ = bounds.end;
-  known_number_ = bounds.number;
-  return Looked::bounds;
-}
-
-// What was committed when we looked last needs no further look, each of which takes a line from the publisher,
-// as long as it was not overwritten.
-bool TopicConsumer::recall(Bounds& bounds) const noexcept {
-  if (position_ >= known_end_) return false;
-  // relaxed: intact() reads it again behind what is copied.
-  if (page_.reclaimed.load(std::memory_order_relaxed) > position_) return false;
-  bounds = {position_, known_end_, known_number_};
-  return true;
+  if (start_.conflates) position_ = std::max(position_, newest);
+  known_end_ = committed->position;
+  known_number_ = committed->count;
+  return Looked::placed;
 }
 
 // The cursor that we begin at lies before the end of what was committed; its upper bits are told by that.
@@ -73,18 +59,21 @@ TopicConsumer::Looked TopicConsumer::place(std::uint64_t reclaimed,
     if (step == Step::violation) return Looked::violation;
   }
   placed_ = true;
-  return Looked::bounds;
+  return Looked::placed;
 }
 
 // Once in the life of a subscriber: where the last messages begin.
 TopicConsumer::Step TopicConsumer::rewind(std::uint64_t reclaimed, const Committed& committed) {
   // More than a ring: overtaken since, or made up to keep us walking.
   if (committed.position - reclaimed > capacity_) return Step::again;
-  const Bounds bounds{reclaimed, committed.position, committed.count};
   std::deque<std::uint64_t> begins;
-  for (std::uint64_t at = reclaimed; at != bounds.end;) {
+  for (std::uint64_t at = reclaimed; at < committed.position;) {
     TopicRecord record;
-    const Step step = read_head(at, bounds, record);
+    const Step step = read_head(at, record);
+    if (step == Step::nothing) {
+      complain("a record is missing in what was committed");
+      return Step::violation;
+    }
     if (step != Step::message) return step;
     const bool pad = record.kind == TopicRecordKind::pad;
     if (!pad) begins.push_back(at);
@@ -95,16 +84,14 @@ TopicConsumer::Step TopicConsumer::rewind(std::uint64_t reclaimed, const Committ
   return Step::message;
 }
 
-// A header that was committed at `at`, with every bound checked.
-TopicConsumer::Step TopicConsumer::read_head(std::uint64_t at, const Bounds& bounds,
-                                             TopicRecord& record) noexcept {
+// The record at `at`, a message or padding, with every bound checked.
+TopicConsumer::Step TopicConsumer::read_head(std::uint64_t at, TopicRecord& record) noexcept {
   const std::uint64_t offset = at & (capacity_ - 1);
   record = load_topic_record(ring_, offset);
   if (!intact(at)) return Step::again;
+  if (topic_head(record) == 0) return Step::nothing;
   if (record.kind == TopicRecordKind::pad) {
-    if (offset != 0 && record.length == capacity_ - offset && at + record.length <= bounds.end) {
-      return Step::message;
-    }
+    if (offset != 0 && record.length == capacity_ - offset) return Step::message;
     complain("padding does not reach the end of the ring");
     return Step::violation;
   }
@@ -112,51 +99,56 @@ TopicConsumer::Step TopicConsumer::read_head(std::uint64_t at, const Bounds& bou
     complain("a record is of no known kind");
     return Step::violation;
   }
-  const std::uint64_t bytes = topic_record_bytes(record.length);
-  if (record.length > topic_payload_max(capacity_) || offset + bytes > capacity_ ||
-      at + bytes > bounds.end) {
-    complain("a record reaches beyond what was committed");
-    return Step::violation;
-  }
-  if (record.number > bounds.number) {
-    complain("a record has a number that was not given yet");
+  if (record.length > topic_payload_max(capacity_) ||
+      offset + topic_record_bytes(record.length) > capacity_) {
+    complain("a record reaches beyond the end of the ring");
     return Step::violation;
   }
   return Step::message;
 }
 
+// What comes at our position, after padding where there is some.
+TopicConsumer::Step TopicConsumer::find(Head& head) noexcept {
+  TopicRecord record;
+  Step step = read_head(position_, record);
+  if (step == Step::message && record.kind == TopicRecordKind::pad) {
+    position_ += record.length;
+    step =
+        read_head(position_, record);  // at the beginning of the ring, where no padding is allowed
+  }
+  if (step != Step::message) return step;
+  if (record.number <= last_number_) {
+    complain("a record is out of sequence");
+    return Step::violation;
+  }
+  head = {position_, record.number, record.length};
+  return Step::message;
+}
+
 TopicConsumer::Found TopicConsumer::peek(Head& head) {
   // Each try that ends without an answer means that the publisher has overwritten what we looked at.
+  bool wants_look = !placed_;
   for (int tries = 0; tries < tries_max; ++tries) {
-    Bounds bounds{};
-    switch (recall(bounds) ? Looked::bounds : look(bounds)) {
-      case Looked::busy: continue;
-      case Looked::violation: return Found::violation;
-      case Looked::bounds: break;
+    if (wants_look) {
+      const Looked looked = look();
+      if (looked == Looked::violation) return Found::violation;
+      if (looked == Looked::busy) continue;
     }
-    std::uint64_t at = bounds.begin;
-    TopicRecord record;
-    Step step = Step::again;
-    // Padding, at most once: a message follows it within what was committed.
-    for (int records = 0; records < 2 && at != bounds.end; ++records) {
-      step = read_head(at, bounds, record);
-      if (step != Step::message || record.kind == TopicRecordKind::message) break;
-      at += record.length;
-    }
-    if (at == bounds.end) {
-      position_ = at;
-      return Found::nothing;
+    const Step step = find(head);
+    // There is something new: the newest counts.
+    const bool newest = !start_.conflates || wants_look;
+    if (step == Step::message && newest) {
+      unclear_ = false;
+      return Found::message;
     }
     if (step == Step::violation) return Found::violation;
-    if (step == Step::again) continue;
-    if (record.number <= last_number_) {
-      complain("a record is out of sequence");
-      return Found::violation;
+    if (step == Step::nothing) {
+      unclear_ = false;
+      return Found::nothing;
     }
-    head = {at, record.number, record.length};
-    return Found::message;
+    wants_look = true;
   }
-  turn_seen_ = ~std::uint64_t{0};  // what is there was not seen
+  unclear_ = true;
   return Found::nothing;
 }
 
@@ -180,8 +172,15 @@ TopicConsumer::Found TopicConsumer::poll(Message& message) {
     if (const auto found = peek(head); found != Found::message) return found;
     if (copy(head, message)) return Found::message;
   }
-  turn_seen_ = ~std::uint64_t{0};  // what is there was not seen
+  unclear_ = true;
   return Found::nothing;
+}
+
+std::uint64_t last_given(const EndPage& page, std::span<const std::byte> ring,
+                         const Committed& committed) {
+  TopicConsumer lane(page, ring, {.position = committed.position, .number = committed.count});
+  TopicConsumer::Head head;
+  return lane.peek(head) == TopicConsumer::Found::message ? head.number : committed.count;
 }
 
 }  // namespace bulkhead::ipc

@@ -1,10 +1,15 @@
 // The reading end of a topic's lane: copies the next message of one publisher incarnation out of memory
-// that may be overwritten meanwhile, and checks every word. Used by TopicReader; knows nothing of
-// acknowledging or waiting. One thread. The invariants (T1) to (T5) stand in topic_producer.hpp.
+// that may be overwritten meanwhile, and checks every word. Used by TopicReader, and to see what a dead
+// publisher gave last; knows nothing of acknowledging or waiting. One thread. The invariants (T1) to (T5)
+// stand in topic_producer.hpp.
+//
+// Who keeps up finds the next record by its head alone. The publisher's page, a line that is written with
+// each message, is looked at in the beginning, after being overtaken, and for the newest.
 //
 // | tag           | writer                   | reader                | visible after it     | killed in between        |
 // |---------------|--------------------------|-----------------------|----------------------|--------------------------|
-// | end.twin      | TopicProducer::push,skip | TopicConsumer::look   | the record's words   | see the producer         |
+// | topic.commit  | TopicProducer::commit    | load_topic_record     | the record's words   | see the producer         |
+// | end.twin      | TopicProducer::push,skip | TopicConsumer::look   | nothing but the words| see the producer         |
 // | topic.reclaim | TopicProducer::reclaim   | TopicConsumer::look,  | how far it has       | see the producer         |
 // |               |                          | intact                | overwritten          |                          |
 // | topic.newest  | TopicProducer::push      | TopicConsumer::look   | the record there     | see the producer         |
@@ -59,31 +64,28 @@ class TopicConsumer {
 
   // Whether poll() may have something new to say.
   bool ready() const noexcept {
-    // relaxed: poll() reads the words behind it with acquire.
-    return position_ < known_end_ ||
-           page_.committed.turn.load(std::memory_order_relaxed) != turn_seen_;
+    // relaxed: poll() reads both again, with acquire.
+    return topic_word(ring_, position_ & (capacity_ - 1)).load(std::memory_order_relaxed) != 0 ||
+           // relaxed: as above
+           page_.reclaimed.load(std::memory_order_relaxed) > position_ || unclear_ || !placed_;
   }
 
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t last_number() const noexcept { return last_number_; }
-  // The last number that was given when we looked last.
+  // The last number that was given when we looked last at the page.
   std::uint64_t known_number() const noexcept { return known_number_; }
   bool conflates() const noexcept { return start_.conflates; }
   const char* complaint() const noexcept { return complaint_; }  // after a violation
 
  private:
-  struct Bounds {
-    std::uint64_t begin, end;  // where the next record may begin, and where the last one ends
-    std::uint64_t number;      // the last that was given
-  };
-  enum class Looked { bounds, busy, violation };
-  enum class Step { message, again, violation };
+  enum class Looked { placed, busy, violation };
+  enum class Step { message, nothing, again, violation };
 
-  bool recall(Bounds&) const noexcept;
-  Looked look(Bounds&) noexcept;
+  Looked look() noexcept;
   Looked place(std::uint64_t reclaimed, const Committed&) noexcept;
   Step rewind(std::uint64_t reclaimed, const Committed&);
-  Step read_head(std::uint64_t at, const Bounds&, TopicRecord&) noexcept;
+  Step find(Head&) noexcept;
+  Step read_head(std::uint64_t at, TopicRecord&) noexcept;
   bool intact(std::uint64_t at) const noexcept;
   const char* complain(const char* what) noexcept { return complaint_ = what; }
 
@@ -96,9 +98,12 @@ class TopicConsumer {
   bool placed_ = false;
   std::uint64_t position_ = 0;
   std::uint64_t last_number_;
-  std::uint64_t turn_seen_ = 0;
   std::uint64_t known_end_ = 0, known_number_ = 0;  // committed, as the last look() saw it
+  bool unclear_ = false;                            // the last peek() got no clear picture
   const char* complaint_ = "";
 };
+
+// The last number that a publisher gave which does not live any more: `committed`, or that of the record after it (T3).
+std::uint64_t last_given(const EndPage&, std::span<const std::byte> ring, const Committed&);
 
 }  // namespace bulkhead::ipc

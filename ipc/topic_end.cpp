@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "ipc/resend_window.hpp"
+#include "ipc/topic_consumer.hpp"
 #include "ipc/topic_reader.hpp"
 #include "ipc/topic_record.hpp"
 #include "ipc/topic_writer.hpp"
@@ -65,7 +66,7 @@ Result<std::shared_ptr<Endpoint>> open_writer(EndSpec spec, Connections connecti
     if (!before) return before.error();
     const auto committed = load_committed(before->page());
     if (!committed || before->facts().ring_capacity == 0) return no_predecessor(spec);
-    number = committed->count;
+    number = last_given(before->page(), before->ring(), *committed);
     dropped = load_dropped(before->page());
   }
   auto segment = Segment::create({.name = spec.link,
@@ -160,7 +161,8 @@ void TopicEnd::leave() noexcept {
   // relaxed: as in close()
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
-  static_cast<void>(link_.spec.attention->let_go(EndUse::none));
+  // Another process may have used it and died since: that is no farewell either.
+  static_cast<void>(link_.spec.attention->let_go(use_of_end(false, link_.segment.page())));
   close_connections();
 }
 

@@ -14,6 +14,7 @@ TopicProducer::TopicProducer(std::span<std::byte> ring, EndPage& page, Overtake 
       page_(page),
       overtake_(overtake),
       reclaimed_{0, number},
+      cleared_(ring.size()),
       number_(number),
       dropped_(dropped) {
   // Before the segment is offered: who takes over from an incarnation that published nothing numbers on.
@@ -34,24 +35,49 @@ TopicProducer::Placement TopicProducer::placement(std::uint64_t payload_bytes) c
 bool TopicProducer::push(std::span<const std::byte> bytes) noexcept {
   BULKHEAD_ASSERT(bytes.size() <= topic_payload_max(capacity_));
   const Placement place = placement(bytes.size());
-  if (!make_room(place.end)) return false;
+  if (!make_room(place.end + cache_line)) return false;
+  if (cleared_ < place.end + cache_line) clear_for(place);
   if (place.start != position_) {
     const auto pad = static_cast<std::uint32_t>(place.start - position_);
-    store_topic_record(ring_, position_ & mask_, {TopicRecordKind::pad, pad, 0}, {});
+    commit(position_, {TopicRecordKind::pad, pad, 0});
   }
-  const auto length = static_cast<std::uint32_t>(bytes.size());
-  store_topic_record(ring_, place.start & mask_, {TopicRecordKind::message, length, number_ + 1},
-                     bytes);
-  position_ = place.end;
   ++number_;
+  store_topic_body(ring_, place.start & mask_, number_, bytes);
+  commit(place.start,
+         {TopicRecordKind::message, static_cast<std::uint32_t>(bytes.size()), number_});
+  position_ = place.end;
   store_committed(page_, {position_, number_});
   // sync topic.newest: release; pairs with TopicConsumer::look; shows that the message there is committed
   page_.newest.store(place.start, std::memory_order_release);
+  if (cleared_ - position_ < clear_when_below) clear_ahead();
   return true;
 }
 
+void TopicProducer::commit(std::uint64_t position, const TopicRecord& record) noexcept {
+  // sync topic.commit: release; pairs with load_topic_record(); publishes the record's words and the zero head behind it
+  topic_word(ring_, position & mask_).store(topic_head(record), std::memory_order_release);
+}
+
+void TopicProducer::zero_head(std::uint64_t position) noexcept {
+  // relaxed: the commit that makes anybody look here is a release after it.
+  topic_word(ring_, position & mask_).store(0, std::memory_order_relaxed);
+}
+
+// The heads where a subscriber looks after padding and after the record (T3).
+void TopicProducer::clear_for(const Placement& place) noexcept {
+  if (place.start != position_ && cleared_ < place.start + cache_line) zero_head(place.start);
+  zero_head(place.end);
+  cleared_ = place.end + cache_line;
+}
+
+// Not beyond what is reclaimed: those are still records.
+void TopicProducer::clear_ahead() noexcept {
+  const std::uint64_t to = std::min(position_ + clear_up_to, reclaimed_.position + capacity_);
+  for (; cleared_ < to; cleared_ += cache_line) zero_head(cleared_);
+}
+
 bool TopicProducer::has_room(std::size_t payload_bytes) const noexcept {
-  const std::uint64_t end = placement(payload_bytes).end;
+  const std::uint64_t end = placement(payload_bytes).end + cache_line;
   if (end <= reclaimed_.position + capacity_) return true;
   const std::uint64_t needed = end - capacity_;
   return needed <= limit() && walk(needed, needed).position >= needed;

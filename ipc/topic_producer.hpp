@@ -8,19 +8,22 @@
 // (T1) In [reclaimed, committed) every record is complete and is never written.
 // (T2) `reclaimed` is stored before the first word below it is overwritten. So who copied a record at p
 //      and reads `reclaimed` <= p afterwards has what was committed there.
-// (T3) The store of `committed` is the commit. Killed before it: there was no message. After: it is
-//      complete. There is nothing to repair. It carries the number of the last message, also of one that
-//      was dropped and has no record: no number is ever given twice.
+// (T3) The store of a record's head is the commit, and the head behind the last record is 0. Killed before
+//      it: there was no message. After: it is complete. `committed` follows and may be one record behind,
+//      so whoever takes over looks one further (last_given). It carries the number of the last message,
+//      also of one that was dropped and has no record: no number is ever given twice.
 // (T4) `reclaimed` is the beginning of a record, or equal to `committed`; `newest` is the beginning of a
 //      message that was committed. Both only grow.
 // (T5) A lane that may not overtake keeps `reclaimed` <= acknowledged.
 //
-// | tag           | writer                   | reader                | visible after it     | killed in between           |
-// |---------------|--------------------------|-----------------------|----------------------|-----------------------------|
-// | end.twin      | TopicProducer::push,skip | TopicConsumer::poll   | the record's words   | before: no message          |
-// | topic.reclaim | TopicProducer::reclaim   | TopicConsumer::intact | that what lies below | less is intact than could be|
-// |               |                          |                       | is being overwritten |                             |
-// | topic.newest  | TopicProducer::push      | TopicConsumer::poll   | the record there     | the one before is newest    |
+// | tag           | writer                   | reader                 | visible after it     | killed in between           |
+// |---------------|--------------------------|------------------------|----------------------|-----------------------------|
+// | topic.commit  | TopicProducer::commit    | load_topic_record      | the record's words,  | before: no message; after:  |
+// |               |                          |                        | a zero head behind it| `committed` is one behind   |
+// | end.twin      | TopicProducer::push,skip | TopicConsumer::look    | nothing but the words| see topic.commit            |
+// | topic.reclaim | TopicProducer::reclaim   | TopicConsumer::intact  | that what lies below | less is intact than could be|
+// |               |                          |                        | is being overwritten |                             |
+// | topic.newest  | TopicProducer::push      | TopicConsumer::look    | the record there     | the one before is newest    |
 #pragma once
 
 #include <cstddef>
@@ -75,6 +78,13 @@ class TopicProducer {
     std::uint64_t position, count;  // a beginning of a record, and the last number before it
   };
   Placement placement(std::uint64_t payload_bytes) const noexcept;
+  // As a lane does (lane_producer.hpp): heads are cleared in blocks, after a commit, this far ahead.
+  static constexpr std::uint64_t clear_when_below = 8 * cache_line;
+  static constexpr std::uint64_t clear_up_to = 16 * cache_line;
+  void zero_head(std::uint64_t position) noexcept;
+  void clear_for(const Placement&) noexcept;
+  void clear_ahead() noexcept;
+  void commit(std::uint64_t position, const TopicRecord&) noexcept;
   Mark walk(std::uint64_t at_least, std::uint64_t wanted) const noexcept;
   bool make_room(std::uint64_t end) noexcept;
   void reclaim(Mark) noexcept;
@@ -89,6 +99,7 @@ class TopicProducer {
   std::uint64_t position_ = 0;      // where the next record goes
   Mark reclaimed_{0, 0};            // as in the page
   std::uint64_t acknowledged_ = 0;  // our copy of the subscriber's cursor
+  std::uint64_t cleared_;           // heads of the lines in [position_, cleared_) are 0
   std::uint64_t number_, dropped_;
 };
 

@@ -34,6 +34,7 @@ Result<void> TopicPublisher::publish(std::span<const std::byte> bytes, Deadline 
   lacking_ = 0;
   ++published_;
   for (const auto& writer : writers_) writer->publish(bytes, published_);
+  for (const auto& writer : writers_) writer->wake();
   return {};
 }
 

@@ -4,6 +4,9 @@
 //
 //   63    32 31     0 63    0
 //   | kind  | length | number | payload … | up to the next multiple of 64 |
+//   |     head       |
+//
+// A head of 0 is no record yet. Its store is the commit.
 #pragma once
 
 #include <atomic>
@@ -47,15 +50,15 @@ inline const std::atomic<std::uint64_t>& topic_word(const std::byte* ring,
   return *reinterpret_cast<const std::atomic<std::uint64_t>*>(ring + offset);
 }
 
-// All words are stored and loaded relaxed: topic.reclaim keeps them behind the announcement that they
-// are overwritten, and end.twin before the commit.
-inline void store_topic_record(std::byte* ring, std::uint64_t offset, const TopicRecord& record,
-                               std::span<const std::byte> payload) noexcept {
-  const std::uint64_t first =
-      std::uint64_t{static_cast<std::uint32_t>(record.kind)} << 32 | std::uint64_t{record.length};
-  topic_word(ring, offset).store(first, std::memory_order_relaxed);  // relaxed: as above
-  topic_word(ring, offset + 8)
-      .store(record.number, std::memory_order_relaxed);  // relaxed: as above
+constexpr std::uint64_t topic_head(const TopicRecord& record) noexcept {
+  return std::uint64_t{static_cast<std::uint32_t>(record.kind)} << 32 | record.length;
+}
+
+// All words but the head are stored and loaded relaxed: topic.reclaim keeps them behind the announcement that
+// they are overwritten, and topic.commit before the commit.
+inline void store_topic_body(std::byte* ring, std::uint64_t offset, std::uint64_t number,
+                             std::span<const std::byte> payload) noexcept {
+  topic_word(ring, offset + 8).store(number, std::memory_order_relaxed);  // relaxed: as above
   std::uint64_t at = offset + topic_header_bytes;
   for (; payload.size() >= 8; payload = payload.subspan(8), at += 8) {
     std::uint64_t word;
@@ -69,8 +72,8 @@ inline void store_topic_record(std::byte* ring, std::uint64_t offset, const Topi
 }
 
 inline TopicRecord load_topic_record(const std::byte* ring, std::uint64_t offset) noexcept {
-  const std::uint64_t first =
-      topic_word(ring, offset).load(std::memory_order_relaxed);  // relaxed: as above
+  // sync topic.commit: acquire; pairs with TopicProducer::commit; shows the record's other words
+  const std::uint64_t first = topic_word(ring, offset).load(std::memory_order_acquire);
   const std::uint64_t number =
       topic_word(ring, offset + 8).load(std::memory_order_relaxed);  // relaxed: as above
   return {static_cast<TopicRecordKind>(first >> 32), static_cast<std::uint32_t>(first), number};

@@ -150,6 +150,9 @@ void TopicWriter::publish(std::span<const std::byte> bytes, std::uint64_t number
   sent_.add(1);
   bytes_.add(bytes.size());
   give();
+}
+
+void TopicWriter::wake() noexcept {
   if (!peer_.segment) return;
   waker_barrier(peer_.barrier);
   const auto& arming = peer_.segment->page().armed;

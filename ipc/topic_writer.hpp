@@ -31,8 +31,10 @@ class TopicWriter final : public TopicEnd {
   bool prepare_send_wait(std::size_t bytes) override;
   void finish_send_wait() noexcept override;
   WaitPlan send_plan() const noexcept override;
-  // Gives the subscriber the message with this number, or drops it. Never waits.
+  // Gives the subscriber the message with this number, or drops it. Never waits. Then wake(),
+  // once all subscribers have got theirs.
   void publish(std::span<const std::byte> bytes, std::uint64_t number) noexcept;
+  void wake() noexcept;
   // A number that a predecessor gave to other subscribers.
   void skip_to(std::uint64_t number) noexcept { producer_.skip_to(number); }
   std::uint64_t number() const noexcept { return producer_.number(); }

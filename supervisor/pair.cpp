@@ -4,6 +4,7 @@
 
 #include "ipc/end_page.hpp"
 #include "ipc/lane_consumer.hpp"
+#include "ipc/topic_consumer.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -82,12 +83,12 @@ constexpr int uncounted_max = 16;  // a batch at the most; the page is not ours 
 
 // Exact for a dead writer, who may have been killed between a commit and the count of it: looks for
 // records after the one that was counted last.
-// The store of a topic's count is itself the commit.
 std::uint64_t committed_for_certain(const Pair& pair, const SideSegment& segment) {
   const ipc::PeerSegment& page = *segment.page;
   const auto committed = ipc::load_committed(page.page());
   if (!committed) return page.facts().base_index;
-  if (page.ring().empty() || pair.topic) return committed->count;
+  if (page.ring().empty()) return committed->count;
+  if (pair.topic) return ipc::last_given(page.page(), page.ring(), *committed);
   ipc::LaneConsumer lane(page.ring(), committed->position, committed->count, page.slabs());
   ipc::LaneConsumer::Record record;
   for (int i = 0; i < uncounted_max && lane.poll(record) == ipc::LaneConsumer::Found::record;) ++i;

@@ -40,7 +40,8 @@ Figures figures_of(const Pair& pair) {
     told = std::min(ipc::load_dropped(reader->page->page()), settled);
     figures.redelivered = ipc::load_redelivered(reader->page->page());
   }
-  if (writer != nullptr) figures.sent = committed_count(*writer);
+  // The count follows the commit, which a subscriber may have acknowledged already.
+  if (writer != nullptr) figures.sent = std::max(committed_count(*writer), settled);
   const std::uint64_t waiting = less(figures.sent, settled);
   std::uint64_t lost = 0;
   if (writer != nullptr && writer->page) {

@@ -12,7 +12,7 @@
 namespace bulkhead::test {
 namespace {
 
-// A lane holds 64 ticks. Every sink but the first is slower than the ticker.
+// A lane holds 63 ticks. Every sink but the first is slower than the ticker.
 std::string config(Transport transport) {
   return R"({"version": 1, "name": "topics",
   "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},

@@ -50,7 +50,8 @@ class TopicLane : public testing::Test {
     store_committed(lane_.page(), {position, count});
   }
   void write(std::uint64_t offset, TopicRecord record) {
-    store_topic_record(lane_.ring().data(), offset, record, {});
+    store_topic_body(lane_.ring().data(), offset, record.number, {});
+    lane_.head(offset) = topic_head(record);
   }
 
   PlainLane lane_{capacity};
@@ -84,16 +85,56 @@ TEST_F(TopicLane, carries_messages_in_order_with_their_numbers_and_bytes) {
   EXPECT_EQ(next(in), 0U);
 }
 
-TEST_F(TopicLane, a_record_without_its_commit_does_not_exist) {
+TEST_F(TopicLane, a_record_without_its_head_does_not_exist) {
   ASSERT_TRUE(push(10));
-  write(64, {TopicRecordKind::message, 10, 2});
+  store_topic_body(lane_.ring().data(), 64, 2, payload(10, 0xee));
   auto in = consumer();
   EXPECT_EQ(next(in), 1U);
   EXPECT_EQ(next(in), 0U);
+  EXPECT_FALSE(in.ready());
+}
+
+// The publisher was killed between a record's head and the word that counts it.
+TEST_F(TopicLane, a_record_that_is_not_counted_is_received_and_its_number_not_given_again) {
+  const auto given = [this] {
+    return last_given(lane_.page(), lane_.ring(), *load_committed(lane_.page()));
+  };
+  EXPECT_EQ(given(), 0U);
+  ASSERT_TRUE(push(10));
+  producer_.skip_to(4);
+  EXPECT_EQ(given(), 4U);
+  write(64, {TopicRecordKind::message, 10, 5});
+  EXPECT_EQ(given(), 5U);
+  auto in = consumer();
+  EXPECT_EQ(next(in), 1U);
+  EXPECT_EQ(next(in), 5U);
+  EXPECT_EQ(next(in), 0U);
+}
+
+TEST_F(TopicLane, a_record_behind_padding_that_is_not_counted_is_received_too) {
+  ASSERT_TRUE(push(2000));
+  ASSERT_TRUE(push(1800));
+  ASSERT_TRUE(producer_.acknowledge(producer_.position()));
+  const auto before = *load_committed(lane_.page());
+  const std::uint64_t newest = lane_.page().newest.load();
+  ASSERT_TRUE(push(500));
+  store_committed(lane_.page(), before);
+  lane_.page().newest.store(newest);
+  EXPECT_EQ(last_given(lane_.page(), lane_.ring(), before), 3U);
+  auto in = consumer({.position = before.position, .number = before.count});
+  EXPECT_EQ(next(in), 3U);
+}
+
+// What was there a lap ago, payloads too, passes for no record.
+TEST_F(OvertakingLane, behind_the_last_record_the_head_is_always_zero) {
+  for (std::uint64_t i = 1; i <= 3000; ++i) {
+    ASSERT_TRUE(push((i * 61) % topic_payload_max(capacity), 0x01));
+    ASSERT_EQ(lane_.head(producer_.position() % capacity), 0U) << i;
+  }
 }
 
 TEST_F(TopicLane, is_full_when_the_next_record_would_lie_over_one_that_is_not_acknowledged) {
-  for (int i = 0; i < 64; ++i) ASSERT_TRUE(push(48)) << i;
+  for (int i = 0; i < 63; ++i) ASSERT_TRUE(push(48)) << i;  // and a line whose head is 0
   EXPECT_FALSE(producer_.has_room(0));
   EXPECT_FALSE(push(0));
   ASSERT_TRUE(producer_.acknowledge(64));
@@ -150,7 +191,7 @@ TEST_F(TopicLane, an_acknowledgement_of_what_was_not_committed_changes_nothing) 
 }
 
 TEST_F(TopicLane, a_cursor_within_a_record_gives_no_room_and_breaks_nothing) {
-  for (int i = 0; i < 16; ++i) ASSERT_TRUE(push(240));
+  for (int i = 0; i < 15; ++i) ASSERT_TRUE(push(240));
   ASSERT_TRUE(producer_.acknowledge(8));
   EXPECT_FALSE(push(240));
   ASSERT_TRUE(producer_.acknowledge(256 + 64));
@@ -170,7 +211,7 @@ TEST_F(OvertakingLane, is_never_full_and_drops_the_oldest) {
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(push(48)) << i;
   const std::uint64_t first = next(in);
   EXPECT_GT(first, 200U - 64U);
-  EXPECT_LE(first, 200U - 64U + 8U + 1U);  // an eighth of the ring more than had to go
+  EXPECT_LE(first, 200U - 63U + 8U + 1U);  // an eighth of the ring more than had to go
   for (std::uint64_t number = first + 1; number <= 200; ++number) ASSERT_EQ(next(in), number);
   EXPECT_EQ(next(in), 0U);
 }
@@ -254,10 +295,16 @@ TEST_F(OvertakingLane, bounds_that_a_hostile_writer_makes_up_are_a_violation) {
   EXPECT_EQ(complaint(in), "its bounds do not fit together");
   lane_.page().newest.store(0);
   EXPECT_EQ(next(in), 1U);
-  commit(0, 1);
-  EXPECT_EQ(complaint(in), "what was committed has become less");
-  commit(64, 0);
-  EXPECT_EQ(complaint(in), "what was committed has become less");
+  const auto judged = [this](std::uint64_t position, std::uint64_t count) {
+    auto conflating = consumer({.conflates = true});  // looks at the bounds each time
+    commit(128, 2);
+    write(64, {TopicRecordKind::message, 8, 2});
+    EXPECT_EQ(next(conflating), 1U);
+    commit(position, count);
+    return complaint(conflating);
+  };
+  EXPECT_EQ(judged(64, 2), "what was committed has become less");
+  EXPECT_EQ(judged(128, 1), "what was committed has become less");
 }
 
 TEST_F(OvertakingLane, records_that_a_hostile_writer_makes_up_are_a_violation) {
@@ -268,14 +315,12 @@ TEST_F(OvertakingLane, records_that_a_hostile_writer_makes_up_are_a_violation) {
     return complaint(in);
   };
   using Kind = TopicRecordKind;
-  const std::string beyond = "a record reaches beyond what was committed";
+  const std::string beyond = "a record reaches beyond the end of the ring";
   EXPECT_EQ(judged({Kind::none, 8, 1}, 0, 64), "a record is of no known kind");
   EXPECT_EQ(judged({static_cast<Kind>(3), 8, 1}, 0, 64), "a record is of no known kind");
-  EXPECT_EQ(judged({Kind::message, 49, 1}, 0, 64), beyond);
   EXPECT_EQ(judged({Kind::message, 0xffffffff, 1}, 0, 64), beyond);
   EXPECT_EQ(judged({Kind::message, 2033, 1}, 0, 4096), beyond);
   EXPECT_EQ(judged({Kind::message, 100, 1}, 4032, 8192), beyond);
-  EXPECT_EQ(judged({Kind::message, 8, 2}, 0, 64), "a record has a number that was not given yet");
   EXPECT_EQ(judged({Kind::message, 8, 0}, 0, 64), "a record is out of sequence");
   const std::string padding = "padding does not reach the end of the ring";
   EXPECT_EQ(judged({Kind::pad, 4096, 0}, 0, 4096), padding);

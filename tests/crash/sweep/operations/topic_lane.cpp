@@ -42,6 +42,7 @@ class TopicStage {
     writer_->look_around();
     if (!writer_->await_room(bytes_, Deadline::now())) return false;
     writer_->publish(message_text(next, bytes_), next);
+    writer_->wake();
     return true;
   }
   void lap() {
@@ -75,11 +76,14 @@ class TopicStage {
   }
 
   void replace_writer(Verdict& verdict) {
-    const auto before = load_committed(page_of(*writer_).page());
+    const auto page = page_of(*writer_);
+    const auto before = load_committed(page.page());
     auto heir = open(Side::from, 2, writer_->segment_fd());
     reader_->post({ipc::LinkUpdate::Kind::peer_died, 1, {}});
     writer_ = std::static_pointer_cast<ipc::TopicWriter>(std::move(heir));
-    verdict.expect(before && writer_->number() == before->count,
+    const bool on = before && (writer_->number() == before->count ||
+                               writer_->number() == before->count + 1);  // (T3)
+    verdict.expect(on && writer_->number() == ipc::last_given(page.page(), page.ring(), *before),
                    "the publisher's successor does not number on");
     introduce();
   }
