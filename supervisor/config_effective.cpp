@@ -13,22 +13,23 @@ using Json = nlohmann::ordered_json;
 using base::format_duration;
 using base::format_size;
 
+Json limit_json(const std::optional<RestartLimit>& limit) {
+  if (!limit) return "none";
+  return {{"count", limit->count},
+          {"within", format_duration(limit->within)},
+          {"then", config_keys::word(config_keys::limit_then, limit->then)}};
+}
+
 Json restart_json(const Restart& restart) {
   const Backoff& backoff = restart.backoff;
-  Json json{{"policy", config_keys::word(config_keys::restart_policy, restart.policy)},
+  return {{"policy", config_keys::word(config_keys::restart_policy, restart.policy)},
             {"backoff",
              {{"initial", format_duration(backoff.initial)},
               {"max", format_duration(backoff.max)},
               {"factor", backoff.factor},
               {"jitter", backoff.jitter},
               {"reset_after", format_duration(backoff.reset_after)}}},
-            {"limit", "none"}};
-  if (restart.limit) {
-    json["limit"] = {{"count", restart.limit->count},
-                     {"within", format_duration(restart.limit->within)},
-                     {"then", config_keys::word(config_keys::limit_then, restart.limit->then)}};
-  }
-  return json;
+            {"limit", limit_json(restart.limit)}};
 }
 
 Json ready_json(const Ready& ready) {
@@ -110,6 +111,12 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
   return json;
 }
 
+Json group_json(const GroupConfig& group) {
+  return {{"strategy", config_keys::word(config_keys::group_strategy, group.strategy)},
+          {"members", group.members},
+          {"limit", limit_json(group.limit)}};
+}
+
 // A channel's is its only receiver; a topic's subscribers show their own policies, whatever the link says.
 Json receivers_json(const LinkConfig& link) {
   if (link.type != LinkType::topic) return link.to.front();
@@ -143,13 +150,15 @@ Json link_json(const LinkConfig& link) {
 }  // namespace
 
 Json effective_json(const SystemConfig& config) {
-  Json workers = Json::object(), links = Json::object();
+  Json workers = Json::object(), groups = Json::object(), links = Json::object();
   for (const WorkerConfig& worker : config.workers)
     workers[worker.name] = worker_json(worker, config.name);
+  for (const GroupConfig& group : config.groups) groups[group.name] = group_json(group);
   for (const LinkConfig& link : config.links) links[link.name] = link_json(link);
   return {{"version", 1},
           {"name", config.name},
           {"workers", workers},
+          {"groups", groups},
           {"links", links},
           {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
 }

@@ -110,6 +110,11 @@ void Reconciler::on(const WantUp& event) {
   if (state_.stopping) return;
   instance.desired = Desired::up;
   state_.index.touch(event.slot);
+  if (instance.with_group == WithGroup::fail && instance.status != failed) {
+    instance.with_group = WithGroup::nothing;
+    instance.held_by = no_group;
+    recount(event.slot);
+  }
   switch (instance.status) {
     case disabled:
     case done:

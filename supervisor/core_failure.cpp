@@ -11,7 +11,9 @@ using enum InstanceStatus;
 void Reconciler::process_gone(Slot slot, ExitCause cause) {
   InstanceState& instance = at(slot);
   const InstancePlan& plan = plan_.instances[slot];
-  const bool asked = instance.stop_was_asked || instance.restart_requested;
+  const WithGroup with_group = instance.with_group;
+  const bool asked = instance.stop_was_asked || instance.restart_requested ||
+                     with_group != WithGroup::nothing;
   if (instance.killed_for == KilledFor::watchdog) cause.kind = ExitKind::watchdog;
   if (instance.killed_for == KilledFor::lease) cause.kind = ExitKind::lease;
   instance.last_exit = cause;
@@ -28,6 +30,12 @@ void Reconciler::process_gone(Slot slot, ExitCause cause) {
   } else if (instance.desired == Desired::down || state_.stopping) {
     set_status(slot, disabled);
     announce(Announce::Type::stopped, slot);
+  } else if (with_group == WithGroup::fail ||
+             (with_group == WithGroup::restart && plan.restart.policy == RestartPolicy::never)) {
+    fail(slot);
+  } else if (with_group == WithGroup::restart) {
+    instance.comes_again = true;
+    set_status(slot, waiting);
   } else if (asked) {
     forgive(slot);
     instance.comes_again = true;
@@ -66,12 +74,20 @@ void Reconciler::died_on_its_own(Slot slot) {
   instance.recovering = instance.ever_ready;
   forget_failures_if_settled(slot);
   // What it needs is away, so its death says nothing about itself.
-  if (!needs_met(slot)) return set_status(slot, waiting);
-
-  if (restart.limit && (instance.probing || !instance.failures.admits(*restart.limit, now_))) {
+  if (!needs_met(slot)) {
+    take_along(slot, casualty(slot));
+    return set_status(slot, waiting);
+  }
+  const bool probed = instance.probing && instance.over_limit_of == no_group;
+  if (restart.limit && (probed || !instance.failures.admits(*restart.limit, now_))) {
     return limit_reached(slot, restart.limit->then);
   }
   instance.failures.record(now_);
+  died_in_group(slot);
+}
+
+void Reconciler::come_back(Slot slot) {
+  InstanceState& instance = at(slot);
   const TimeNs delay = next_delay(slot);
   ++instance.attempt;
   if (delay == 0) return set_status(slot, waiting);
@@ -79,23 +95,36 @@ void Reconciler::died_on_its_own(Slot slot) {
   announce(Announce::Type::backoff, slot, now_ + delay);
 }
 
-void Reconciler::limit_reached(Slot slot, LimitThen then) {
+void Reconciler::probe_later(Slot slot, GroupIndex over_limit_of) {
   InstanceState& instance = at(slot);
+  const TimeNs due = now_ + nanoseconds(plan_.instances[slot].restart.backoff.max);
+  instance.probing = true;
+  instance.over_limit_of = over_limit_of;
+  set_status(slot, half_open, due);
+  announce(Announce::Type::backoff, slot, due);
+}
+
+void Reconciler::limit_reached(Slot slot, LimitThen then) {
+  const bool in_group = plan_.workers[plan_.instances[slot].worker_index].group != no_group;
   switch (then) {
-    case LimitThen::half_open: {
-      const TimeNs due = now_ + nanoseconds(plan_.instances[slot].restart.backoff.max);
-      instance.probing = true;
-      set_status(slot, half_open, due);
-      announce(Announce::Type::backoff, slot, due);
-      return;
-    }
+    case LimitThen::half_open:
+      take_along(slot, casualty(slot));
+      return probe_later(slot, no_group);
     case LimitThen::stop: return fail(slot);
-    case LimitThen::escalate:  // there is nothing between an instance and the system to escalate to
+    case LimitThen::escalate:
+      if (in_group) return group_over_limit(slot, casualty(slot));
+      [[fallthrough]];
     case LimitThen::exit:
       fail(slot);
-      state_.exit_code = 1;
-      begin_shutdown(false);
+      end_system(1);
   }
+}
+
+// The first who ends the system says with what.
+void Reconciler::end_system(int exit_code) {
+  if (state_.stopping) return;
+  state_.exit_code = exit_code;
+  begin_shutdown(false);
 }
 
 void Reconciler::forget_failures_if_settled(Slot slot) {
@@ -104,8 +133,11 @@ void Reconciler::forget_failures_if_settled(Slot slot) {
   const TimeNs settled_after = nanoseconds(plan_.instances[slot].restart.backoff.reset_after);
   if (now_ - instance.ready_at < settled_after) return;
   instance.attempt = 0;
-  if (instance.probing) instance.failures.clear();
+  if (!instance.probing) return;
+  instance.failures.clear();
+  if (instance.over_limit_of != no_group) forget_failures_of_group(instance.over_limit_of);
   instance.probing = false;
+  instance.over_limit_of = no_group;
 }
 
 // Nothing the first time, then initial * factor^k, spread by the jitter and never over max: what the

@@ -40,6 +40,7 @@ const std::map<std::string, std::string> places{{"system", ""},
                                                 {"limits", "/workers/a/limits"},
                                                 {"cpu", "/workers/a/cpu"},
                                                 {"provided", "/workers/a/provides/0"},
+                                                {"group", "/groups/g"},
                                                 {"link", "/links/l"},
                                                 {"subscriber", "/links/t/to/0"},
                                                 {"supervisor", "/supervisor"}};
@@ -50,6 +51,7 @@ Json base_config() {
                       "ready": {}, "watchdog": {"timeout": "1s"}, "limits": {}, "cpu": {},
                       "provides": [{"name": "s"}]},
                 "b": {"command": ["b"]}},
+    "groups": {"g": {"members": ["a", "b"]}},
     "links": {"l": {"from": "a", "to": "b"},
               "t": {"type": "topic", "from": "b", "to": [{"worker": "a"}]}}})");
 }
@@ -158,6 +160,7 @@ TEST(Schema, has_every_word_that_the_parser_reads) {
   expect_words("logs", "overflow", config_keys::log_overflow);
   expect_words("worker", "kind", config_keys::worker_kind);
   expect_words("ready", "type", config_keys::ready_type);
+  expect_words("group", "strategy", config_keys::group_strategy);
   expect_words("provided", "transport", config_keys::transport);
   expect_words("link", "type", config_keys::link_type);
   expect_words("link", "transport", config_keys::transport);
