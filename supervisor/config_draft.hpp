@@ -46,6 +46,10 @@ double shortest_failures(const Backoff&, std::uint32_t count);
 // config_groups.cpp: after the workers.
 void read_groups(Draft&, const At&);
 
+// config_kind.cpp
+void read_kind(const ObjectAt& worker_section, WorkerConfig&);
+void check_significance(const ObjectAt& worker_section, const WorkerConfig&);  // when all is read
+
 // config_worker.cpp
 void read_workers(Draft&, const At&);
 

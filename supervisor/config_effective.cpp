@@ -23,13 +23,13 @@ Json limit_json(const std::optional<RestartLimit>& limit) {
 Json restart_json(const Restart& restart) {
   const Backoff& backoff = restart.backoff;
   return {{"policy", config_keys::word(config_keys::restart_policy, restart.policy)},
-            {"backoff",
-             {{"initial", format_duration(backoff.initial)},
-              {"max", format_duration(backoff.max)},
-              {"factor", backoff.factor},
-              {"jitter", backoff.jitter},
-              {"reset_after", format_duration(backoff.reset_after)}}},
-            {"limit", limit_json(restart.limit)}};
+          {"backoff",
+           {{"initial", format_duration(backoff.initial)},
+            {"max", format_duration(backoff.max)},
+            {"factor", backoff.factor},
+            {"jitter", backoff.jitter},
+            {"reset_after", format_duration(backoff.reset_after)}}},
+          {"limit", limit_json(restart.limit)}};
 }
 
 Json ready_json(const Ready& ready) {
@@ -91,6 +91,7 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
   Json json{{"command", worker.command},
             {"instances", worker.instances},
             {"kind", config_keys::word(config_keys::worker_kind, worker.kind)},
+            {"significant", config_keys::word(config_keys::significant, worker.significant)},
             {"ready", ready_json(worker.ready)},
             {"watchdog", "none"},
             {"depends_on", depends_on},
@@ -105,6 +106,7 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
             {"warm_spares", 0},
             {"runtime", worker.runtime},
             {"provides", provides_json(worker.provides)}};
+  if (worker.kind == WorkerKind::scheduled) json["every"] = format_duration(worker.every);
   if (worker.watchdog) json["watchdog"] = {{"timeout", format_duration(*worker.watchdog)}};
   if (!worker.user.empty()) json["user"] = worker.user;
   if (worker.runtime) json["config"] = Json::parse(worker.config_json);
@@ -155,12 +157,10 @@ Json effective_json(const SystemConfig& config) {
     workers[worker.name] = worker_json(worker, config.name);
   for (const GroupConfig& group : config.groups) groups[group.name] = group_json(group);
   for (const LinkConfig& link : config.links) links[link.name] = link_json(link);
-  return {{"version", 1},
-          {"name", config.name},
-          {"workers", workers},
-          {"groups", groups},
-          {"links", links},
-          {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
+  return {
+      {"version", 1},       {"name", config.name},
+      {"workers", workers}, {"groups", groups},
+      {"links", links},     {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
 }
 
 }  // namespace bulkhead::supervisor

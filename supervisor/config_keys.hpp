@@ -27,27 +27,17 @@ inline constexpr std::array limit{Key{"count"}, Key{"within"}, Key{"then"}};
 inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
 inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
 inline constexpr std::array worker{
-    Key{"command"},
-    Key{"instances"},
-    Key{"kind"},
-    Key{"ready"},
-    Key{"watchdog"},
-    Key{"depends_on"},
-    Key{"restart"},
-    Key{"stop"},
-    Key{"logs"},
-    Key{"env"},
-    Key{"working_dir"},
-    Key{"user"},
-    Key{"limits"},
-    Key{"cpu"},
-    Key{"runtime"},
-    Key{"provides"},
-    Key{"config"},
-    Key{"sandbox"},
-    Key{"warm_spares"},
-    Key{"every", "no worker is started by the clock; start a oneshot from cron"},
-    Key{"contain", "workers share the pid namespace of the system; remove it"}};
+    Key{"command"},     Key{"instances"},
+    Key{"kind"},        Key{"ready"},
+    Key{"watchdog"},    Key{"depends_on"},
+    Key{"restart"},     Key{"stop"},
+    Key{"logs"},        Key{"env"},
+    Key{"working_dir"}, Key{"user"},
+    Key{"limits"},      Key{"cpu"},
+    Key{"runtime"},     Key{"provides"},
+    Key{"config"},      Key{"sandbox"},
+    Key{"warm_spares"}, Key{"every"},
+    Key{"significant"}, Key{"contain", "workers share the pid namespace of the system; remove it"}};
 inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
@@ -99,9 +89,11 @@ inline constexpr Named<GroupStrategy> group_strategy[] = {
 inline constexpr Named<ReadyType> ready_type[] = {
     {"exec", ReadyType::exec}, {"notify", ReadyType::notify}, {"port", ReadyType::port}};
 inline constexpr Named<WorkerKind> worker_kind[] = {{"service", WorkerKind::service},
-                                                    {"oneshot", WorkerKind::oneshot}};
-inline constexpr Key absent_kinds[] = {
-    {"scheduled", "no worker is started by the clock; start a oneshot from cron"}};
+                                                    {"oneshot", WorkerKind::oneshot},
+                                                    {"scheduled", WorkerKind::scheduled}};
+inline constexpr Named<Significant> significant[] = {{"no", Significant::no},
+                                                     {"failure", Significant::failure},
+                                                     {"any_exit", Significant::any_exit}};
 inline constexpr Named<DependsOn> depends_on[] = {{"started", DependsOn::started},
                                                   {"ready", DependsOn::ready},
                                                   {"completed", DependsOn::completed}};

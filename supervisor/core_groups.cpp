@@ -13,8 +13,8 @@ using enum InstanceStatus;
 namespace {
 
 std::size_t position(const GroupPlan& group, std::uint32_t worker) noexcept {
-  return static_cast<std::size_t>(
-      std::find(group.workers.begin(), group.workers.end(), worker) - group.workers.begin());
+  return static_cast<std::size_t>(std::find(group.workers.begin(), group.workers.end(), worker) -
+                                  group.workers.begin());
 }
 
 }  // namespace
@@ -110,11 +110,12 @@ void Reconciler::take_along(Slot slot, const Casualty& dead) {
 // True when it starts again with the group.
 bool Reconciler::hold(Slot slot, GroupIndex holder) {
   InstanceState& instance = at(slot);
-  const bool over = instance.status == disabled || instance.status == failed ||
-                    instance.status == quarantined;
+  const bool over =
+      instance.status == disabled || instance.status == failed || instance.status == quarantined;
   const bool is_done_with =
       instance.status == done && plan_.instances[slot].restart.policy == RestartPolicy::never;
-  if (over || is_done_with || instance.desired == Desired::down) return false;
+  const bool between_runs = instance.status == waiting && instance.due != time_never;
+  if (over || is_done_with || between_runs || instance.desired == Desired::down) return false;
   instance.with_group = WithGroup::restart;
   instance.held_by = holder;
   if (instance.pid != 0 || instance.status == starting) {

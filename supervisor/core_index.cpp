@@ -7,9 +7,9 @@ namespace bulkhead::supervisor {
 namespace {
 
 GroupIndex detainer(const InstanceState& instance, Facts facts) noexcept {
-  const bool put_off = instance.with_group == WithGroup::restart &&
-                       (instance.status == InstanceStatus::backoff ||
-                        instance.status == InstanceStatus::half_open);
+  const bool put_off =
+      instance.with_group == WithGroup::restart &&
+      (instance.status == InstanceStatus::backoff || instance.status == InstanceStatus::half_open);
   return put_off || (facts & bit(Fact::leaves)) != 0 ? instance.held_by : no_group;
 }
 
@@ -31,13 +31,13 @@ Facts facts_of(const InstancePlan& plan, const InstanceState& instance) noexcept
   add(Fact::holds_up, alive && status != unkillable);
   add(Fact::alive, alive);
   add(Fact::takes_token, status == starting && !instance.recovering);
-  add(Fact::active, alive || status == backoff || status == half_open);
+  add(Fact::active, alive || status == backoff || status == half_open ||
+                        (status == waiting && instance.due != time_never));
   add(Fact::given_up, status == unkillable && instance.due == time_never);
   add(Fact::waiting, status == waiting);
   add(Fact::disabled, status == disabled);
   add(Fact::failed, status == failed);
-  add(Fact::leaves,
-      instance.with_group != WithGroup::nothing && alive && status != unkillable);
+  add(Fact::leaves, instance.with_group != WithGroup::nothing && alive && status != unkillable);
   return facts;
 }
 

@@ -15,6 +15,8 @@ void add_instances(Plan& plan, const WorkerConfig& config, std::uint32_t worker_
                                           .index = index,
                                           .worker_index = worker_index,
                                           .kind = config.kind,
+                                          .every = config.every,
+                                          .significant = config.significant,
                                           .ready = config.ready.type,
                                           .ready_timeout = config.ready.timeout,
                                           .restart = config.restart,

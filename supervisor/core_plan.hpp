@@ -20,6 +20,8 @@ struct InstancePlan {
   std::uint32_t index = 0;
   std::uint32_t worker_index = 0;  // position in Plan::workers
   WorkerKind kind = WorkerKind::service;
+  Duration every{};  // of a scheduled one: from start to start
+  Significant significant = Significant::no;
   ReadyType ready = ReadyType::exec;
   Duration ready_timeout{};
   Restart restart;

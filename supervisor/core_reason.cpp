@@ -104,7 +104,16 @@ std::string why_held(const Plan& plan, const State& state, const InstanceState& 
   return restarts;
 }
 
+std::string why_between_runs(const InstanceState& instance, TimeNs now) {
+  const ExitCause& cause = instance.last_exit;
+  const bool well =
+      cause.kind == ExitKind::none || (cause.kind == ExitKind::exit && cause.code == 0);
+  return "runs next in " + until(instance.due, now) +
+         (well ? std::string() : "; the last run: " + describe(cause));
+}
+
 std::string why_waiting(const Plan& plan, const State& state, Slot slot, TimeNs now) {
+  if (state.instances[slot].due != time_never) return why_between_runs(state.instances[slot], now);
   if (state.instances[slot].with_group != WithGroup::nothing) {
     return why_held(plan, state, state.instances[slot], now);
   }
@@ -207,8 +216,8 @@ std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) 
       return last_death(own, instance) + "; attempt " + std::to_string(instance.attempt) +
              " to restart it in " + until(instance.due, now);
     case half_open:
-      return limit_text(plan, slot, instance) + ", the last time " + last_death(own, instance) + "; next probe in " +
-             until(instance.due, now);
+      return limit_text(plan, slot, instance) + ", the last time " + last_death(own, instance) +
+             "; next probe in " + until(instance.due, now);
     case starting:
       return instance.due == time_never
                  ? "being started"
@@ -217,7 +226,7 @@ std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) 
     case ready:
       return "ready for " + since(instance.ready_at, now) +
              (instance.probing ? ", a probe after " + limit_text(plan, slot, instance)
-                                : std::string()) +
+                               : std::string()) +
              (instance.with_group != WithGroup::nothing
                   ? "; stops in its turn: " + with_group_text(plan, instance)
                   : std::string());

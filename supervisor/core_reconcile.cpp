@@ -79,6 +79,7 @@ bool Reconciler::may_stop_now(Slot slot) const noexcept {
 
 void Reconciler::try_start(Slot slot) {
   InstanceState& instance = at(slot);
+  if (instance.due != time_never) return;  // its time has not come
   if (instance.with_group == WithGroup::restart) {
     instance.recovering = false;  // as below
     if (state_.index.detained(instance.held_by) != 0) return;
@@ -94,8 +95,19 @@ void Reconciler::try_start(Slot slot) {
   }
 }
 
+// The runs of a scheduled one keep their rhythm, unless one is so late that the next would be due already.
+void Reconciler::plan_next_run(Slot slot) noexcept {
+  InstanceState& instance = at(slot);
+  const TimeNs every = nanoseconds(plan_.instances[slot].every);
+  if (instance.next_run > now_) return;  // this is the run again that a killed brain was to begin
+  const bool in_time = instance.next_run != 0 && now_ - instance.next_run < every;
+  instance.next_run = (in_time ? instance.next_run : now_) + every;
+}
+
 void Reconciler::spawn(Slot slot) {
   InstanceState& instance = at(slot);
+  const bool is_run = plan_.instances[slot].kind == WorkerKind::scheduled;
+  if (is_run && !instance.comes_again) plan_next_run(slot);
   ++instance.generation;
   instance.started_at = now_;
   instance.ready_at = 0;

@@ -54,7 +54,11 @@ class Reconciler {
   void come_back(Slot);
   void probe_later(Slot, GroupIndex over_limit_of);
   void end_system(int exit_code);
+  void is_done(Slot);
+  void run_is_over(Slot);
+  void end_with(Slot);
   void forget_failures_if_settled(Slot);
+  void trust_again(Slot);
   TimeNs next_delay(Slot);
   double random_unit() noexcept;
 
@@ -88,6 +92,7 @@ class Reconciler {
   bool needs_met(Slot) const noexcept;
   bool may_stop_now(Slot) const noexcept;
   void try_start(Slot);
+  void plan_next_run(Slot) noexcept;
   void spawn(Slot);
   void begin_stop(Slot);
   void kill(Slot, KilledFor);

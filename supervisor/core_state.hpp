@@ -70,6 +70,7 @@ struct InstanceState {
   std::uint32_t attempt = 0;  // consecutive failures: exponent of the back-off
   TimeNs started_at = 0, ready_at = 0;
   TimeNs due = time_never;  // of the one timer that this status has
+  TimeNs next_run = 0;      // of a scheduled one: when it is to start next
   ExitCause last_exit;
   RestartWindow failures;  // for the restart limit
 };

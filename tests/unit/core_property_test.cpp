@@ -118,7 +118,8 @@ class World {
     process.unswept = true;
     constexpr int codes[] = {0, 0, 1, 3, 78};
     const bool by_signal = random_() % 2 == 0;
-    const Exited event{slot, process.generation, by_signal ? ExitKind::signal : ExitKind::exit,
+    const auto by = random_() % 4 == 0 ? ExitKind::oom : ExitKind::signal;
+    const Exited event{slot, process.generation, by_signal ? by : ExitKind::exit,
                        by_signal ? 9 : codes[random_() % 5]};
     if (random_() % 8 == 0) return brain_dies_over(event);
     tell(event);
@@ -205,7 +206,8 @@ class World {
       EXPECT_EQ(std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)), 0)
           << plan_.instances[slot].name << " changed in silence";
     }
-    for (const GroupIndex group : changed_groups(state_)) saved_groups_[group] = state_.groups[group];
+    for (const GroupIndex group : changed_groups(state_))
+      saved_groups_[group] = state_.groups[group];
     for (GroupIndex group = 0; group < saved_groups_.size(); ++group) {
       EXPECT_EQ(std::memcmp(&saved_groups_[group], &state_.groups[group], sizeof(GroupState)), 0)
           << plan_.groups[group].name << " changed in silence";
@@ -268,6 +270,11 @@ WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
   WorkerConfig config =
       bulkhead::testing::worker(name, static_cast<std::uint32_t>(1 + random() % 3));
   config.kind = random() % 4 == 0 ? WorkerKind::oneshot : WorkerKind::service;
+  if (random() % 6 == 0) {
+    config.kind = WorkerKind::scheduled;
+    config.every = 1500ms;
+  }
+  if (random() % 8 == 0) config.significant = static_cast<Significant>(random() % 3);
   config.ready.type = random() % 2 == 0 ? ReadyType::exec : ReadyType::notify;
   config.ready.timeout = 3s;
   config.restart.policy = static_cast<RestartPolicy>(random() % 3);

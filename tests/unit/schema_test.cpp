@@ -68,6 +68,9 @@ Json with(const std::string& section, const std::string& key, const Json& value)
     place["type"] = "queue";
   }
   if (section == "restart" && value == "never") place.erase("limit");  // it could never trip
+  if (section == "worker" && key == "kind" && value == "scheduled") place["every"] = "1h";
+  if (section == "worker" && key == "every") place["kind"] = "scheduled";
+  if (section == "worker" && value == "any_exit") place["kind"] = "oneshot";
   if (section == "worker" && (key == "runtime" && value == false)) {
     for (const char* needs_runtime : {"watchdog", "provides"}) place.erase(needs_runtime);
     config.erase("links");
@@ -159,6 +162,7 @@ TEST(Schema, has_every_word_that_the_parser_reads) {
   expect_words("stop", "signal", config_keys::stop_signal);
   expect_words("logs", "overflow", config_keys::log_overflow);
   expect_words("worker", "kind", config_keys::worker_kind);
+  expect_words("worker", "significant", config_keys::significant);
   expect_words("ready", "type", config_keys::ready_type);
   expect_words("group", "strategy", config_keys::group_strategy);
   expect_words("provided", "transport", config_keys::transport);
