@@ -205,7 +205,8 @@ std::uint64_t GroupReader::failures_within(std::size_t group, Duration within) c
     if (const WorkerConfig* worker = draft_.find_worker(name)) {
       const std::uint64_t each = failures_of(worker->restart, within, enough);
       total += std::min(each, enough) * worker->instances;
-    } else if (const std::size_t nested = find(name); nested != nowhere) {
+    } else if (const std::size_t nested = find(name);
+               nested != nowhere && places_[nested].parent == group) {
       const auto& limit = groups_[nested].limit;
       if (limit && limit->then != LimitThen::escalate) continue;
       const std::uint64_t inside = failures_within(nested, within);

@@ -124,10 +124,13 @@ void Simulation::carry_out(const Announce& action) {
   event.cause = action.cause;
   if (event.cause.kind != ExitKind::none) event.cause.at -= began;
   if (action.type == Type::backoff) event.until = action.until - began;
-  const bool why = action.type == Type::backoff || action.type == Type::failed;
-  const bool with_group = action.type == Type::stopping &&
-                          state_.instances[action.slot].with_group != WithGroup::nothing;
-  if (why || with_group) event.text = reason(action.slot);
+  const InstanceState& instance = state_.instances[action.slot];
+  const bool why =
+      action.type == Type::failed || (action.type == Type::backoff && instance.probing);
+  if (why) event.text = reason(action.slot);
+  if (action.type == Type::stopping && instance.with_group != WithGroup::nothing) {
+    event.text = "with group " + plan_.groups[instance.held_by].name;
+  }
   tell_(event);
 }
 
