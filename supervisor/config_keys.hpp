@@ -28,7 +28,8 @@ inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
 inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
 inline constexpr std::array worker{
     Key{"command"},     Key{"instances"},
-    Key{"kind"},        Key{"ready"},
+    Key{"kind"},        Key{"every"},
+    Key{"significant"}, Key{"ready"},
     Key{"watchdog"},    Key{"depends_on"},
     Key{"restart"},     Key{"stop"},
     Key{"logs"},        Key{"env"},
@@ -36,8 +37,7 @@ inline constexpr std::array worker{
     Key{"limits"},      Key{"cpu"},
     Key{"runtime"},     Key{"provides"},
     Key{"config"},      Key{"sandbox"},
-    Key{"warm_spares"}, Key{"every"},
-    Key{"significant"}, Key{"contain", "workers share the pid namespace of the system; remove it"}};
+    Key{"warm_spares"}, Key{"contain", "workers share the pid namespace of the system; remove it"}};
 inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
