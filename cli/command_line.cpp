@@ -56,6 +56,23 @@ void add_config_commands(CLI::App& app, Asked& asked) {
   });
 }
 
+void add_simulate(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<SimulateOptions>();
+  auto* command =
+      app.add_subcommand("simulate", "show in virtual time what the supervisor would decide");
+  command->add_option("CONFIG", options->config, "JSON file")->required();
+  command
+      ->add_option(
+          "SCRIPT", options->script,
+          "what happens: \"echo.1 crashes every 2s for 1m; stop\"; docs/commands.md has all")
+      ->required();
+  command->add_option("--for", options->length,
+                      "how long to look on; a minute after the script's last word without it");
+  command->add_option("--seed", options->seed, "of the jitter of delays; 1 without it");
+  command->add_flag("--json", options->json, "one event a line, as events --json");
+  command->callback([&asked, options] { asked.action = [options] { return simulate(*options); }; });
+}
+
 void add_status(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<StatusOptions>();
   auto* command = app.add_subcommand("status", "show workers and links");
@@ -290,6 +307,7 @@ int run_command_line(int argc, char** argv) {
   app.get_formatter()->column_width(32);
   add_run(app, asked);
   add_config_commands(app, asked);
+  add_simulate(app, asked);
   add_status(app, asked);
   add_queue(app, asked);
   add_control(app, asked);

@@ -29,6 +29,15 @@ Outcome check(const std::string& config);
 Outcome schema();
 Outcome effective_defaults(const std::string& config);
 
+// simulate.cpp
+struct SimulateOptions {
+  std::string config, script;
+  std::string length;  // of the timeline; "" = a minute after the script's last word
+  std::uint64_t seed = 1;
+  bool json = false;
+};
+Outcome simulate(const SimulateOptions&);
+
 // status.cpp
 struct StatusOptions {
   std::string name;  // "" = all

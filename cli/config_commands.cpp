@@ -13,13 +13,13 @@
 
 namespace bulkhead::cli {
 
-std::variant<CheckedConfig, Outcome> read_config(const std::string& path) {
+std::variant<CheckedConfig, Outcome> read_config(const std::string& path, bool for_this_machine) {
   auto text = supervisor::read_config_text(path);
   if (!text) {
     // Not "not permitted": exit code 78 also covers a config that cannot be read.
     return complain(Outcome::bad_config, path + ": " + text.error().context);
   }
-  auto parsed = supervisor::parse_config(*text, path, {program_directory(), true});
+  auto parsed = supervisor::parse_config(*text, path, {program_directory(), for_this_machine});
   if (auto* issues = std::get_if<std::vector<supervisor::ConfigIssue>>(&parsed)) {
     for (const auto& issue : *issues) {
       std::fprintf(stderr, "%s\n", supervisor::format_issue(path, issue).c_str());

@@ -1,5 +1,5 @@
 // A config as the command line reads it: every error printed, or the text and what it means. Used by
-// run, check and defaults.
+// run, check, defaults and simulate.
 #pragma once
 
 #include <string>
@@ -15,7 +15,9 @@ struct CheckedConfig {
   supervisor::SystemConfig system;
 };
 
-// The outcome when it cannot be read or has errors, which are printed then.
-std::variant<CheckedConfig, Outcome> read_config(const std::string& path);
+// The outcome when it cannot be read or has errors, which are printed then. `for_this_machine`: also that its
+// programs, directories and users are there.
+std::variant<CheckedConfig, Outcome> read_config(const std::string& path,
+                                                 bool for_this_machine = true);
 
 }  // namespace bulkhead::cli

@@ -77,7 +77,7 @@ EventText::Words EventText::words_for(const json& event) {
   }
   if (type == "worker.stopping") {
     stopping_.insert(string(event, "name"));
-    return {"stopping, " + pid_text(event), Colour::dim};
+    return {"stopping, " + pid_text(event) + because(event), Colour::dim};
   }
   if (type == "worker.stopped") return {"stopped", Colour::dim};
   if (type == "worker.failed") {

@@ -38,7 +38,11 @@ void Brain::announce(const Announce& what) {
   const auto type = types[static_cast<std::size_t>(what.type)];
   const TimeNs now = base::monotonic_ns();
   std::string text;
+  const InstanceState& instance = supervision_.instance(what.slot);
+  const bool with_group =
+      type == EventType::worker_stopping && instance.with_group != WithGroup::nothing;
   if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
+  if (with_group) text = "with group " + plan_.groups[instance.held_by].name;
   api_.happened(journal_.worker(type, what, text, now));
 }
 

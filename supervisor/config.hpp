@@ -22,7 +22,10 @@ enum class RestartPolicy : std::uint8_t { always, on_failure, never };
 enum class LimitThen : std::uint8_t { half_open, stop, escalate, exit };
 enum class ReadyType : std::uint8_t { exec, notify, port };
 enum class WorkerKind : std::uint8_t { service, oneshot, scheduled };
+// Whose end ends the system: nobody's; that of one that failed for good; any that is not followed by a restart.
+enum class Significant : std::uint8_t { no, failure, any_exit };
 enum class DependsOn : std::uint8_t { started, ready, completed };
+enum class GroupStrategy : std::uint8_t { one_for_one, one_for_all, rest_for_one };
 enum class LinkType : std::uint8_t { channel, topic, queue };
 enum class LogOverflow : std::uint8_t { drop, block };
 
@@ -86,6 +89,8 @@ struct WorkerConfig {
   std::string executable;            // absolute path of command[0]
   std::uint32_t instances = 1;
   WorkerKind kind = WorkerKind::service;
+  Duration every{};  // of a scheduled one
+  Significant significant = Significant::no;
   Ready ready;
   Restart restart;
   Stop stop;
@@ -115,12 +120,21 @@ struct LinkConfig {
   std::optional<Duration> lease_timeout;  // of a queue
 };
 
+struct GroupConfig {
+  std::string name;
+  GroupStrategy strategy = GroupStrategy::one_for_one;
+  std::vector<std::string> members;  // workers, and groups that no other group has
+  std::optional<RestartLimit> limit = RestartLimit{};  // nullopt: "none"
+};
+inline constexpr std::size_t groups_max = 256;  // as many as the state region has room for
+
 struct SystemConfig {
   std::string name;
   std::string path;                   // of the file, for messages
   std::string directory;              // paths in the config are relative to this
   std::vector<WorkerConfig> workers;  // in the file's order
   std::vector<LinkConfig> links;
+  std::vector<GroupConfig> groups;
   std::uint32_t max_parallel_starts = 0;  // 0: twice the number of CPUs
 };
 

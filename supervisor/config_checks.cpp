@@ -116,6 +116,12 @@ void check_dependencies(Draft& draft) {
     for (const auto& [name, condition] : draft.config.workers[i].depends_on) {
       const auto at = dependency_at(draft, i, name);
       const WorkerConfig* needed = draft.resolve_worker(key_position(draft, i, name), *at, name);
+      if (needed != nullptr && needed->kind == WorkerKind::scheduled) {
+        at->wrong("worker " + in_quotes(name) +
+                  " is scheduled: between its runs it is neither started nor ready (remove it, or "
+                  "there \"kind\": \"oneshot\")");
+        continue;
+      }
       if (needed == nullptr || condition != DependsOn::completed || can_complete(*needed)) continue;
       at->wrong(
           "worker " + in_quotes(name) +

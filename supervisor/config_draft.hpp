@@ -33,10 +33,22 @@ struct Draft {
                                      const std::string& name) const;
 };
 
-// config_restart.cpp: what workers and defaults have alike.
+// config_restart.cpp: what workers and defaults have alike, and groups in part.
 void read_restart(const At&, Restart& into, bool limit_stated_in_defaults);
 void read_stop(const At&, Stop& into);
 void read_logs(const At&, const std::string& directory, Logs& into);
+
+void read_limit(const At&, std::optional<RestartLimit>& into);
+// The shortest time in which an instance can fail once more than `count` times, in ns: the back-off
+// sets it, unless a worker is ready long enough between two failures for the back-off to begin anew.
+double shortest_failures(const Backoff&, std::uint32_t count);
+
+// config_groups.cpp: after the workers.
+void read_groups(Draft&, const At&);
+
+// config_kind.cpp
+void read_kind(const ObjectAt& worker_section, WorkerConfig&);
+void check_significance(const ObjectAt& worker_section, const WorkerConfig&);  // when all is read
 
 // config_worker.cpp
 void read_workers(Draft&, const At&);

@@ -13,22 +13,23 @@ using Json = nlohmann::ordered_json;
 using base::format_duration;
 using base::format_size;
 
+Json limit_json(const std::optional<RestartLimit>& limit) {
+  if (!limit) return "none";
+  return {{"count", limit->count},
+          {"within", format_duration(limit->within)},
+          {"then", config_keys::word(config_keys::limit_then, limit->then)}};
+}
+
 Json restart_json(const Restart& restart) {
   const Backoff& backoff = restart.backoff;
-  Json json{{"policy", config_keys::word(config_keys::restart_policy, restart.policy)},
-            {"backoff",
-             {{"initial", format_duration(backoff.initial)},
-              {"max", format_duration(backoff.max)},
-              {"factor", backoff.factor},
-              {"jitter", backoff.jitter},
-              {"reset_after", format_duration(backoff.reset_after)}}},
-            {"limit", "none"}};
-  if (restart.limit) {
-    json["limit"] = {{"count", restart.limit->count},
-                     {"within", format_duration(restart.limit->within)},
-                     {"then", config_keys::word(config_keys::limit_then, restart.limit->then)}};
-  }
-  return json;
+  return {{"policy", config_keys::word(config_keys::restart_policy, restart.policy)},
+          {"backoff",
+           {{"initial", format_duration(backoff.initial)},
+            {"max", format_duration(backoff.max)},
+            {"factor", backoff.factor},
+            {"jitter", backoff.jitter},
+            {"reset_after", format_duration(backoff.reset_after)}}},
+          {"limit", limit_json(restart.limit)}};
 }
 
 Json ready_json(const Ready& ready) {
@@ -90,6 +91,7 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
   Json json{{"command", worker.command},
             {"instances", worker.instances},
             {"kind", config_keys::word(config_keys::worker_kind, worker.kind)},
+            {"significant", config_keys::word(config_keys::significant, worker.significant)},
             {"ready", ready_json(worker.ready)},
             {"watchdog", "none"},
             {"depends_on", depends_on},
@@ -104,10 +106,17 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
             {"warm_spares", 0},
             {"runtime", worker.runtime},
             {"provides", provides_json(worker.provides)}};
+  if (worker.kind == WorkerKind::scheduled) json["every"] = format_duration(worker.every);
   if (worker.watchdog) json["watchdog"] = {{"timeout", format_duration(*worker.watchdog)}};
   if (!worker.user.empty()) json["user"] = worker.user;
   if (worker.runtime) json["config"] = Json::parse(worker.config_json);
   return json;
+}
+
+Json group_json(const GroupConfig& group) {
+  return {{"strategy", config_keys::word(config_keys::group_strategy, group.strategy)},
+          {"members", group.members},
+          {"limit", limit_json(group.limit)}};
 }
 
 // A channel's is its only receiver; a topic's subscribers show their own policies, whatever the link says.
@@ -143,15 +152,15 @@ Json link_json(const LinkConfig& link) {
 }  // namespace
 
 Json effective_json(const SystemConfig& config) {
-  Json workers = Json::object(), links = Json::object();
+  Json workers = Json::object(), groups = Json::object(), links = Json::object();
   for (const WorkerConfig& worker : config.workers)
     workers[worker.name] = worker_json(worker, config.name);
+  for (const GroupConfig& group : config.groups) groups[group.name] = group_json(group);
   for (const LinkConfig& link : config.links) links[link.name] = link_json(link);
-  return {{"version", 1},
-          {"name", config.name},
-          {"workers", workers},
-          {"links", links},
-          {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
+  return {
+      {"version", 1},       {"name", config.name},
+      {"workers", workers}, {"groups", groups},
+      {"links", links},     {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
 }
 
 }  // namespace bulkhead::supervisor

@@ -17,7 +17,7 @@ inline constexpr std::array system{
     Key{"workers"},
     Key{"links"},
     Key{"supervisor"},
-    Key{"groups", "workers are restarted one by one; remove it"},
+    Key{"groups"},
     Key{"sockets", "no sockets are held for workers; let them open their own"}};
 inline constexpr std::array defaults{Key{"restart"}, Key{"stop"}, Key{"logs"}};
 inline constexpr std::array restart{Key{"policy"}, Key{"backoff"}, Key{"limit"}};
@@ -27,33 +27,24 @@ inline constexpr std::array limit{Key{"count"}, Key{"within"}, Key{"then"}};
 inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
 inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
 inline constexpr std::array worker{
-    Key{"command"},
-    Key{"instances"},
-    Key{"kind"},
-    Key{"ready"},
-    Key{"watchdog"},
-    Key{"depends_on"},
-    Key{"restart"},
-    Key{"stop"},
-    Key{"logs"},
-    Key{"env"},
-    Key{"working_dir"},
-    Key{"user"},
-    Key{"limits"},
-    Key{"cpu"},
-    Key{"runtime"},
-    Key{"provides"},
-    Key{"config"},
-    Key{"sandbox"},
-    Key{"warm_spares"},
-    Key{"every", "no worker is started by the clock; start a oneshot from cron"},
-    Key{"contain", "workers share the pid namespace of the system; remove it"}};
+    Key{"command"},     Key{"instances"},
+    Key{"kind"},        Key{"every"},
+    Key{"significant"}, Key{"ready"},
+    Key{"watchdog"},    Key{"depends_on"},
+    Key{"restart"},     Key{"stop"},
+    Key{"logs"},        Key{"env"},
+    Key{"working_dir"}, Key{"user"},
+    Key{"limits"},      Key{"cpu"},
+    Key{"runtime"},     Key{"provides"},
+    Key{"config"},      Key{"sandbox"},
+    Key{"warm_spares"}, Key{"contain", "workers share the pid namespace of the system; remove it"}};
 inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
                                    Key{"pids"}};
 inline constexpr std::array cpu{Key{"affinity"}, Key{"nice"}};
 inline constexpr std::array provided{Key{"name"}, Key{"transport"}};
+inline constexpr std::array group{Key{"strategy"}, Key{"members"}, Key{"limit"}};
 inline constexpr std::array link{Key{"type"},         Key{"from"},         Key{"to"},
                                  Key{"transport"},    Key{"capacity"},     Key{"max_message"},
                                  Key{"wait"},         Key{"overflow"},     Key{"history"},
@@ -66,7 +57,7 @@ struct Section {
   std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself
   std::span<const Key> keys;
 };
-inline constexpr std::array<Section, 16> sections{{{"system", system},
+inline constexpr std::array<Section, 17> sections{{{"system", system},
                                                    {"defaults", defaults},
                                                    {"restart", restart},
                                                    {"backoff", backoff},
@@ -79,6 +70,7 @@ inline constexpr std::array<Section, 16> sections{{{"system", system},
                                                    {"limits", limits},
                                                    {"cpu", cpu},
                                                    {"provided", provided},
+                                                   {"group", group},
                                                    {"link", link},
                                                    {"subscriber", subscriber},
                                                    {"supervisor", supervisor}}};
@@ -90,12 +82,18 @@ inline constexpr Named<LimitThen> limit_then[] = {{"half_open", LimitThen::half_
                                                   {"stop", LimitThen::stop},
                                                   {"escalate", LimitThen::escalate},
                                                   {"exit", LimitThen::exit}};
+inline constexpr Named<GroupStrategy> group_strategy[] = {
+    {"one_for_one", GroupStrategy::one_for_one},
+    {"one_for_all", GroupStrategy::one_for_all},
+    {"rest_for_one", GroupStrategy::rest_for_one}};
 inline constexpr Named<ReadyType> ready_type[] = {
     {"exec", ReadyType::exec}, {"notify", ReadyType::notify}, {"port", ReadyType::port}};
 inline constexpr Named<WorkerKind> worker_kind[] = {{"service", WorkerKind::service},
-                                                    {"oneshot", WorkerKind::oneshot}};
-inline constexpr Key absent_kinds[] = {
-    {"scheduled", "no worker is started by the clock; start a oneshot from cron"}};
+                                                    {"oneshot", WorkerKind::oneshot},
+                                                    {"scheduled", WorkerKind::scheduled}};
+inline constexpr Named<Significant> significant[] = {{"no", Significant::no},
+                                                     {"failure", Significant::failure},
+                                                     {"any_exit", Significant::any_exit}};
 inline constexpr Named<DependsOn> depends_on[] = {{"started", DependsOn::started},
                                                   {"ready", DependsOn::ready},
                                                   {"completed", DependsOn::completed}};

@@ -71,6 +71,7 @@ void read_system(Draft& draft, const At& root) {
   } else {
     section.missing("workers", R"(expected "workers": {"echo": {"command": ["echo-worker"]}})");
   }
+  if (const auto found = section.find("groups")) read_groups(draft, *found);
   if (const auto found = section.find("links")) read_links(draft, *found);
   if (const auto found = section.find("supervisor")) read_supervisor(*found, draft.config);
   check_dependencies(draft);

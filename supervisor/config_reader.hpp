@@ -18,6 +18,7 @@ class Issues {
  public:
   void add(json_source::Position at, std::string pointer, std::string what);
   bool empty() const noexcept { return found_.empty(); }
+  std::size_t size() const noexcept { return found_.size(); }
   std::vector<ConfigIssue> sorted() const;  // by position; what was said twice is said once
 
  private:

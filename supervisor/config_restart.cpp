@@ -14,29 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr Duration none{0}, day = 24h, month = 30 * day;
 
-// The shortest time in which an instance can fail once more than `count` times, in ns: the back-off
-// sets it, unless a worker is ready long enough between two failures for the back-off to begin anew.
-double shortest_failures(const Backoff& backoff, std::uint32_t count) {
-  const auto delay = [&](std::size_t attempt) {  // the core's next_delay, with the luckiest jitter
-    if (attempt == 0) return 0.0;
-    const double grown = static_cast<double>(backoff.initial.count()) *
-                         std::pow(backoff.factor, static_cast<double>(attempt - 1));
-    return std::min(grown, static_cast<double>(backoff.max.count())) * (1 - backoff.jitter);
-  };
-  std::vector<double> shortest{0};  // by attempt, of the failure that has just happened
-  for (std::uint32_t gap = 0; gap < count; ++gap) {
-    std::vector<double> next(shortest.size() + 1);
-    double anew = shortest[0] + delay(0);
-    for (std::size_t attempt = 0; attempt < shortest.size(); ++attempt) {
-      next[attempt + 1] = shortest[attempt] + delay(attempt);
-      anew = std::min(anew, next[attempt + 1]);
-    }
-    next[0] = anew + static_cast<double>(backoff.reset_after.count());
-    shortest = std::move(next);
-  }
-  return *std::min_element(shortest.begin(), shortest.end());
-}
-
 void read_backoff(const At& at, Backoff& into) {
   const ObjectAt section(at, config_keys::backoff, R"(expected {"initial": "100ms"})");
   if (const auto found = section.find("initial"))
@@ -54,23 +31,6 @@ void read_backoff(const At& at, Backoff& into) {
                    "\" is less than backoff.initial \"" + base::format_duration(into.initial) +
                    "\" (expected at least as much)");
     }
-  }
-}
-
-void read_limit(const At& at, std::optional<RestartLimit>& into) {
-  if (read_none(at, R"(expected {"count": 10, "within": "60s"} or "none")")) return into.reset();
-  if (at.value->type != json_source::Value::Type::object) return;
-  const ObjectAt section(at, config_keys::limit);
-  if (!into) into.emplace();
-  if (const auto found = section.find("count")) {
-    if (const auto count = read_integer(*found, 1, restart_history_max)) {
-      into->count = static_cast<std::uint32_t>(*count);
-    }
-  }
-  if (const auto found = section.find("within"))
-    keep(into->within, read_duration(*found, 1ms, month));
-  if (const auto found = section.find("then")) {
-    keep(into->then, read_enum(*found, config_keys::limit_then));
   }
 }
 
@@ -112,6 +72,44 @@ void check_limit_can_trip(const ObjectAt& section, const Restart& restart,
 }
 
 }  // namespace
+
+double shortest_failures(const Backoff& backoff, std::uint32_t count) {
+  const auto delay = [&](std::size_t attempt) {  // the core's next_delay, with the luckiest jitter
+    if (attempt == 0) return 0.0;
+    const double grown = static_cast<double>(backoff.initial.count()) *
+                         std::pow(backoff.factor, static_cast<double>(attempt - 1));
+    return std::min(grown, static_cast<double>(backoff.max.count())) * (1 - backoff.jitter);
+  };
+  std::vector<double> shortest{0};  // by attempt, of the failure that has just happened
+  for (std::uint32_t gap = 0; gap < count; ++gap) {
+    std::vector<double> next(shortest.size() + 1);
+    double anew = shortest[0] + delay(0);
+    for (std::size_t attempt = 0; attempt < shortest.size(); ++attempt) {
+      next[attempt + 1] = shortest[attempt] + delay(attempt);
+      anew = std::min(anew, next[attempt + 1]);
+    }
+    next[0] = anew + static_cast<double>(backoff.reset_after.count());
+    shortest = std::move(next);
+  }
+  return *std::min_element(shortest.begin(), shortest.end());
+}
+
+void read_limit(const At& at, std::optional<RestartLimit>& into) {
+  if (read_none(at, R"(expected {"count": 10, "within": "60s"} or "none")")) return into.reset();
+  if (at.value->type != json_source::Value::Type::object) return;
+  const ObjectAt section(at, config_keys::limit);
+  if (!into) into.emplace();
+  if (const auto found = section.find("count")) {
+    if (const auto count = read_integer(*found, 1, restart_history_max)) {
+      into->count = static_cast<std::uint32_t>(*count);
+    }
+  }
+  if (const auto found = section.find("within"))
+    keep(into->within, read_duration(*found, 1ms, month));
+  if (const auto found = section.find("then")) {
+    keep(into->then, read_enum(*found, config_keys::limit_then));
+  }
+}
 
 void read_restart(const At& at, Restart& into, bool limit_stated_in_defaults) {
   const ObjectAt section(at, config_keys::restart, R"(expected {"policy": "always"})");

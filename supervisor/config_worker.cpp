@@ -253,9 +253,7 @@ void read_provides(const At& at, WorkerConfig& worker) {
 
 void read_how_it_runs(Draft& draft, const ObjectAt& section, WorkerConfig& worker) {
   if (const auto found = section.find("instances")) read_instances(*found, worker);
-  if (const auto found = section.find("kind")) {
-    keep(worker.kind, read_enum(*found, config_keys::worker_kind, config_keys::absent_kinds));
-  }
+  read_kind(section, worker);
   if (const auto found = section.find("ready")) read_ready(*found, worker.ready);
   if (const auto found = section.find("watchdog")) read_watchdog(*found, worker.watchdog);
   if (const auto found = section.find("depends_on")) read_depends_on(*found, worker);
@@ -338,6 +336,7 @@ void read_worker(Draft& draft, const At& at, WorkerConfig& worker) {
   read_how_it_runs(draft, section, worker);
   read_surroundings(draft, section, worker);
   check_runtime(section, worker);
+  check_significance(section, worker);
 }
 
 }  // namespace

@@ -14,7 +14,10 @@ constexpr std::size_t events_per_answer = 1000;
 bool alive(const InstanceState& instance) { return instance.pid != 0; }
 
 bool is_up(const InstanceState& instance) {
-  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done;
+  const bool between_runs =  // of a scheduled one
+      instance.status == InstanceStatus::waiting && instance.due != time_never;
+  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done ||
+         between_runs;
 }
 
 bool gave_up(const InstanceState& instance) {

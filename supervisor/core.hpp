@@ -6,80 +6,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <variant>
 #include <vector>
 
-#include "supervisor/core_index.hpp"
-#include "supervisor/core_plan.hpp"
-#include "supervisor/core_types.hpp"
-#include "supervisor/restart_window.hpp"
+#include "supervisor/core_state.hpp"
 
 namespace bulkhead::supervisor {
 
-enum class InstanceStatus : std::uint8_t {
-  disabled,
-  waiting,
-  backoff,
-  starting,
-  ready,
-  draining,
-  stopping,
-  killing,
-  unkillable,
-  done,
-  failed,
-  half_open,
-  quarantined
-};
-std::string_view to_string(InstanceStatus) noexcept;
-
-enum class Desired : std::uint8_t { down, up };
-
-enum class ExitKind : std::uint8_t { none, exit, signal, oom, watchdog, exec_failed, lease };
-std::string_view to_string(ExitKind) noexcept;
-
-struct ExitCause {
-  ExitKind kind = ExitKind::none;
-  std::int32_t code = 0;  // exit code, signal number, or errno for exec_failed
-  TimeNs at = 0;
-};
-
-// Why the supervisor itself killed the latest incarnation; kept until the next one starts.
-enum class KilledFor : std::uint8_t { nothing, not_ready, watchdog, stop_timeout, shutdown, lease };
-
-// All that is known of an instance. Trivially copyable: the brain keeps it in shared memory that
-// outlives it, and its successor carries on from the copy (see resume).
-struct InstanceState {
-  InstanceStatus status = InstanceStatus::waiting;
-  Desired desired = Desired::up;
-  bool restart_requested = false;  // stop, then start again, whatever the policy says
-  bool stop_was_asked = false;     // the death that follows is no failure
-  bool ever_ready = false;         // this incarnation reached ready
-  bool recovering = false;         // the start after a death in ready: not throttled
-  bool comes_again = false;        // its next start counts as a restart
-  bool probing = false;            // over the restart limit: half_open, or a probe of it
-  KilledFor killed_for = KilledFor::nothing;
-  Generation generation = 0;  // of the latest start
-  std::int32_t pid = 0;       // 0 when no process lives
-  std::uint32_t restarts = 0;
-  std::uint32_t attempt = 0;  // consecutive failures: exponent of the back-off
-  TimeNs started_at = 0, ready_at = 0;
-  TimeNs due = time_never;  // of the one timer that this status has
-  ExitCause last_exit;
-  RestartWindow failures;  // for the restart limit
-};
-static_assert(std::is_trivially_copyable_v<InstanceState>);
-
-struct State {
-  std::vector<InstanceState> instances;
-  bool stopping = false;     // the whole system is on its way down
-  bool kill_now = false;     // without patience
-  bool finished = false;     // Finished has been said
-  int exit_code = 0;         // 1 once a restart limit has brought the system down
-  std::uint64_t random = 1;  // of the jitter: xorshift64, seeded by the shell
-  CoreIndex index;           // derived from the rest; made by initial_state and resume
-};
 State initial_state(const Plan&, std::uint64_t seed);
 
 // --- what happens ---
@@ -161,6 +94,7 @@ struct Announce {  // for the event stream
   ExitCause cause;  // exited, failed
   TimeNs until;     // backoff
 };
+std::string_view to_string(Announce::Type) noexcept;
 struct Finished {  // nothing is left that could run again
   int exit_code;
 };
@@ -170,7 +104,10 @@ using Action = std::variant<Spawn, SendStop, KillTree, SweepTree, Announce, Fini
 std::vector<Action> step(const Plan&, State&, const Event&, TimeNs now);
 
 // The slots that the last step (or resume) may have changed, so that nobody has to compare them all.
+// Whoever saves them after a death saves the dead one last: killed in between, its successor is told of
+// that death again, and of whom it takes along.
 const std::vector<Slot>& changed_slots(const State&) noexcept;
+const std::vector<GroupIndex>& changed_groups(const State&) noexcept;
 
 // When the next Tick is due; time_never when no timer runs.
 TimeNs next_due(const State&) noexcept;

@@ -14,6 +14,7 @@ void Reconciler::on(const Tick&) {
 void Reconciler::timer_fired(Slot slot) {
   InstanceState& instance = at(slot);
   switch (instance.status) {
+    case waiting:  // of a scheduled one, for its next run
     case backoff:
     case half_open: set_status(slot, waiting); break;
     case starting: kill(slot, KilledFor::not_ready); break;
@@ -110,6 +111,11 @@ void Reconciler::on(const WantUp& event) {
   if (state_.stopping) return;
   instance.desired = Desired::up;
   state_.index.touch(event.slot);
+  if (instance.with_group == WithGroup::fail && instance.status != failed) {
+    instance.with_group = WithGroup::nothing;
+    instance.held_by = no_group;
+    recount(event.slot);
+  }
   switch (instance.status) {
     case disabled:
     case done:
@@ -118,6 +124,12 @@ void Reconciler::on(const WantUp& event) {
     case half_open:
     case quarantined:
       forgive(event.slot);
+      instance.next_run = 0;  // of a scheduled one: the next run is now
+      set_status(event.slot, waiting);
+      break;
+    case waiting:
+      if (instance.due == time_never) break;
+      instance.next_run = 0;
       set_status(event.slot, waiting);
       break;
     default: break;

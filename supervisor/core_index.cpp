@@ -1,9 +1,19 @@
 // The core's derived counts.
 #include "supervisor/core_index.hpp"
 
-#include "supervisor/core.hpp"
+#include "supervisor/core_state.hpp"
 
 namespace bulkhead::supervisor {
+namespace {
+
+GroupIndex detainer(const InstanceState& instance, Facts facts) noexcept {
+  const bool put_off =
+      instance.with_group == WithGroup::restart &&
+      (instance.status == InstanceStatus::backoff || instance.status == InstanceStatus::half_open);
+  return put_off || (facts & bit(Fact::leaves)) != 0 ? instance.held_by : no_group;
+}
+
+}  // namespace
 
 Facts facts_of(const InstancePlan& plan, const InstanceState& instance) noexcept {
   using enum InstanceStatus;
@@ -21,11 +31,13 @@ Facts facts_of(const InstancePlan& plan, const InstanceState& instance) noexcept
   add(Fact::holds_up, alive && status != unkillable);
   add(Fact::alive, alive);
   add(Fact::takes_token, status == starting && !instance.recovering);
-  add(Fact::active, alive || status == backoff || status == half_open);
+  add(Fact::active, alive || status == backoff || status == half_open ||
+                        (status == waiting && instance.due != time_never));
   add(Fact::given_up, status == unkillable && instance.due == time_never);
   add(Fact::waiting, status == waiting);
   add(Fact::disabled, status == disabled);
   add(Fact::failed, status == failed);
+  add(Fact::leaves, instance.with_group != WithGroup::nothing && alive && status != unkillable);
   return facts;
 }
 
@@ -35,6 +47,8 @@ void CoreIndex::rebuild(const Plan& plan, const std::vector<InstanceState>& inst
   facts_.assign(instances.size(), 0);
   is_touched_.assign(instances.size(), false);
   is_queued_.assign(instances.size(), false);
+  detained_.assign(plan.groups.size(), 0);
+  detained_for_.assign(instances.size(), no_group);
   due_.reset(instances.size());
   for (Slot slot = 0; slot < instances.size(); ++slot) {
     recount(plan, slot, instances[slot]);
@@ -45,6 +59,11 @@ void CoreIndex::rebuild(const Plan& plan, const std::vector<InstanceState>& inst
 Facts CoreIndex::recount(const Plan& plan, Slot slot, const InstanceState& instance) {
   due_.set(slot, instance.due);
   const Facts facts = facts_of(plan.instances[slot], instance);
+  if (GroupIndex& counted = detained_for_[slot]; counted != detainer(instance, facts)) {
+    if (counted != no_group) --detained_[counted];
+    counted = detainer(instance, facts);
+    if (counted != no_group) ++detained_[counted];
+  }
   const auto changed = static_cast<Facts>(facts ^ facts_[slot]);
   if (changed == 0) return 0;
   Counts& worker = workers_[plan.instances[slot].worker_index];

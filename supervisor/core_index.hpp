@@ -1,5 +1,6 @@
 // What the core would otherwise have to count by looking at every instance: how many of each worker
-// are up to each level, how many live, whose timer is next, who waits for a start token. Derived from
+// are up to each level, how many live, whose timer is next, who waits for a start token, who keeps a
+// group from starting again. Derived from
 // the instances alone, so it is never stored: whoever resumes makes it anew. Used by the reconciler;
 // decides nothing.
 #pragma once
@@ -30,8 +31,9 @@ enum class Fact : std::uint8_t {
   waiting,
   disabled,
   failed,
+  leaves,  // alive, to be gone before its group starts again or has failed
 };
-inline constexpr std::size_t fact_count = 11;
+inline constexpr std::size_t fact_count = 12;
 using Facts = std::uint16_t;
 constexpr Facts bit(Fact fact) noexcept {
   return static_cast<Facts>(1U << static_cast<unsigned>(fact));
@@ -50,6 +52,10 @@ class CoreIndex {
   std::uint32_t count(std::uint32_t worker, Fact fact) const noexcept {
     return workers_[worker][static_cast<std::size_t>(fact)];
   }
+  // Who of those that restart with this group is not where all can start: alive still, or put off.
+  std::uint32_t detained(GroupIndex group) const noexcept { return detained_[group]; }
+  // The group for which the slot was last counted so; no_group: for none.
+  GroupIndex detained_for(Slot slot) const noexcept { return detained_for_[slot]; }
   const DueQueue& due() const noexcept { return due_; }
 
   // Slots that the reconciler has yet to look at; each is listed once.
@@ -58,7 +64,12 @@ class CoreIndex {
 
   // Every slot that may have changed since the last call of forget_visited(), perhaps more than once.
   const std::vector<Slot>& visited() const noexcept { return visited_; }
-  void forget_visited() noexcept { visited_.clear(); }
+  void forget_visited() noexcept {
+    visited_.clear();
+    changed_groups_.clear();
+  }
+  void group_changed(GroupIndex group) { changed_groups_.push_back(group); }
+  const std::vector<GroupIndex>& changed_groups() const noexcept { return changed_groups_; }
 
   // Slots that could start had they a token, first come first served.
   void queue_for_token(Slot);
@@ -70,9 +81,12 @@ class CoreIndex {
   Counts total_{};
   std::vector<Counts> workers_;
   std::vector<Facts> facts_;
+  std::vector<std::uint32_t> detained_;
+  std::vector<GroupIndex> detained_for_;
   DueQueue due_;
   std::deque<Slot> touched_, queued_;
   std::vector<Slot> visited_;
+  std::vector<GroupIndex> changed_groups_;
   std::vector<bool> is_touched_, is_queued_;
 };
 

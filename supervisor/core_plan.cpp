@@ -15,10 +15,45 @@ void add_instances(Plan& plan, const WorkerConfig& config, std::uint32_t worker_
                                           .index = index,
                                           .worker_index = worker_index,
                                           .kind = config.kind,
+                                          .every = config.every,
+                                          .significant = config.significant,
                                           .ready = config.ready.type,
                                           .ready_timeout = config.ready.timeout,
                                           .restart = config.restart,
                                           .stop = config.stop});
+  }
+}
+
+// The workers of a group, through the groups in it; the config has been found free of cycles.
+void add_members(Plan& plan, const SystemConfig& config, GroupIndex own, GroupIndex into,
+                 const std::map<std::string, std::uint32_t>& position) {
+  for (const std::string& name : config.groups[own].members) {
+    if (const auto worker = position.find(name); worker != position.end()) {
+      plan.groups[into].workers.push_back(worker->second);
+      if (own == into) plan.workers[worker->second].group = own;
+      continue;
+    }
+    const auto group =
+        std::find_if(config.groups.begin(), config.groups.end(),
+                     [&name](const GroupConfig& other) { return other.name == name; });
+    BULKHEAD_ASSERT(group != config.groups.end());  // parse_config refuses unknown members
+    const auto index = static_cast<GroupIndex>(group - config.groups.begin());
+    if (own == into) plan.groups[index].parent = own;
+    add_members(plan, config, index, into, position);
+  }
+}
+
+void add_groups(Plan& plan, const SystemConfig& config,
+                const std::map<std::string, std::uint32_t>& position) {
+  for (const GroupConfig& group : config.groups) {
+    plan.groups.push_back(GroupPlan{.name = group.name,
+                                    .strategy = group.strategy,
+                                    .limit = group.limit,
+                                    .parent = no_group,
+                                    .workers = {}});
+  }
+  for (GroupIndex group = 0; group < plan.groups.size(); ++group) {
+    add_members(plan, config, group, group, position);
   }
 }
 
@@ -34,7 +69,8 @@ Plan make_plan(const SystemConfig& config) {
                                       .first = static_cast<Slot>(plan.instances.size()),
                                       .count = worker.instances,
                                       .needs = {},
-                                      .needed_by = {}});
+                                      .needed_by = {},
+                                      .group = no_group});
     add_instances(plan, worker, index);
   }
   for (const WorkerConfig& worker : config.workers) {
@@ -46,6 +82,7 @@ Plan make_plan(const SystemConfig& config) {
       plan.workers[found->second].needed_by.push_back(own);
     }
   }
+  add_groups(plan, config, position);
   plan.max_parallel_starts = config.max_parallel_starts != 0
                                  ? config.max_parallel_starts
                                  : 2 * std::max(std::thread::hardware_concurrency(), 1U);

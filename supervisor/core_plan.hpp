@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@ struct InstancePlan {
   std::uint32_t index = 0;
   std::uint32_t worker_index = 0;  // position in Plan::workers
   WorkerKind kind = WorkerKind::service;
+  Duration every{};  // of a scheduled one: from start to start
+  Significant significant = Significant::no;
   ReadyType ready = ReadyType::exec;
   Duration ready_timeout{};
   Restart restart;
@@ -33,11 +36,22 @@ struct WorkerPlan {
   std::uint32_t count = 0;
   std::vector<std::pair<std::uint32_t, DependsOn>> needs;  // position in Plan::workers
   std::vector<std::uint32_t> needed_by;
+  GroupIndex group = no_group;  // that it is a member of
+};
+
+// Groups nest: a member is a worker, or a group with all of its workers.
+struct GroupPlan {
+  std::string name;
+  GroupStrategy strategy = GroupStrategy::one_for_one;
+  std::optional<RestartLimit> limit;
+  GroupIndex parent = no_group;
+  std::vector<std::uint32_t> workers;  // of all members, in their order
 };
 
 struct Plan {
   std::vector<InstancePlan> instances;
   std::vector<WorkerPlan> workers;
+  std::vector<GroupPlan> groups;
   std::uint32_t max_parallel_starts = 4;
 };
 Plan make_plan(const SystemConfig&);  // of a config that parse_config has accepted

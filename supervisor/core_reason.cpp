@@ -54,9 +54,22 @@ std::string last_death(const InstancePlan& plan, const InstanceState& instance) 
   return describe(instance.last_exit);
 }
 
-std::string limit_text(const InstancePlan& plan) {
-  const RestartLimit limit = plan.restart.limit.value_or(RestartLimit{});
+std::string limit_text(const std::optional<RestartLimit>& stated) {
+  const RestartLimit limit = stated.value_or(RestartLimit{});
   return "more than " + std::to_string(limit.count) + " failures within " + span(limit.within);
+}
+
+// Of the limit that it is over: its own, or a group's.
+std::string limit_text(const Plan& plan, Slot slot, const InstanceState& instance) {
+  if (instance.over_limit_of == no_group) return limit_text(plan.instances[slot].restart.limit);
+  const GroupPlan& group = plan.groups[instance.over_limit_of];
+  return limit_text(group.limit) + " in group " + group.name;
+}
+
+std::string with_group_text(const Plan& plan, const InstanceState& instance) {
+  const std::string group = "group " + plan.groups[instance.held_by].name;
+  return instance.with_group == WithGroup::fail ? "its " + group + " has failed"
+                                                : "it restarts with its " + group;
 }
 
 std::string_view level_name(DependsOn level) {
@@ -75,7 +88,35 @@ bool satisfies(const InstancePlan& plan, const InstanceState& instance, DependsO
   return (facts_of(plan, instance) & bit(fact)) != 0;
 }
 
-std::string why_waiting(const Plan& plan, const State& state, Slot slot) {
+// Who has to be gone, or to be due, before its group starts again.
+std::string why_held(const Plan& plan, const State& state, const InstanceState& instance,
+                     TimeNs now) {
+  const GroupPlan& group = plan.groups[instance.held_by];
+  const std::string restarts = "restarts with its group " + group.name;
+  for (Slot other = 0; other < plan.instances.size(); ++other) {
+    if (state.index.detained_for(other) != instance.held_by) continue;
+    const InstanceState& detained = state.instances[other];
+    return restarts + " once " + plan.instances[other].name +
+           (detained.pid != 0 || detained.status == starting
+                ? " has stopped"
+                : " may, in " + until(detained.due, now));
+  }
+  return restarts;
+}
+
+std::string why_between_runs(const InstanceState& instance, TimeNs now) {
+  const ExitCause& cause = instance.last_exit;
+  const bool well =
+      cause.kind == ExitKind::none || (cause.kind == ExitKind::exit && cause.code == 0);
+  return "runs next in " + until(instance.due, now) +
+         (well ? std::string() : "; the last run: " + describe(cause));
+}
+
+std::string why_waiting(const Plan& plan, const State& state, Slot slot, TimeNs now) {
+  if (state.instances[slot].due != time_never) return why_between_runs(state.instances[slot], now);
+  if (state.instances[slot].with_group != WithGroup::nothing) {
+    return why_held(plan, state, state.instances[slot], now);
+  }
   const WorkerPlan& worker = plan.workers[plan.instances[slot].worker_index];
   for (const auto& [other, level] : worker.needs) {
     const Slot first = plan.workers[other].first;
@@ -89,7 +130,12 @@ std::string why_waiting(const Plan& plan, const State& state, Slot slot) {
          " instances start at once";
 }
 
-std::string why_failed(const InstancePlan& plan, const InstanceState& instance) {
+std::string why_failed(const Plan& system, const InstancePlan& plan,
+                       const InstanceState& instance) {
+  if (instance.with_group == WithGroup::fail) {
+    const GroupPlan& group = system.groups[instance.held_by];
+    return "its group " + group.name + " had " + limit_text(group.limit) + "; `start` tries again";
+  }
   const ExitCause& cause = instance.last_exit;
   if (cause.kind == ExitKind::exec_failed) return describe(cause) + "; `start` tries again";
   if (cause.kind == ExitKind::exit && cause.code == 78) {
@@ -97,7 +143,7 @@ std::string why_failed(const InstancePlan& plan, const InstanceState& instance) 
   }
   const std::string death = last_death(plan, instance);
   if (plan.restart.policy == RestartPolicy::never) return death + "; its restart policy is never";
-  return limit_text(plan) + "; the last time " + death;
+  return limit_text(plan.restart.limit) + "; the last time " + death;
 }
 
 std::string why_killing(const InstancePlan& plan, const InstanceState& instance) {
@@ -146,18 +192,32 @@ std::string_view to_string(ExitKind kind) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(Announce::Type type) noexcept {
+  switch (type) {
+    case Announce::Type::starting: return "starting";
+    case Announce::Type::ready: return "ready";
+    case Announce::Type::exited: return "exited";
+    case Announce::Type::backoff: return "backoff";
+    case Announce::Type::stopping: return "stopping";
+    case Announce::Type::stopped: return "stopped";
+    case Announce::Type::failed: return "failed";
+    case Announce::Type::quarantined: return "quarantined";
+  }
+  return "unknown";
+}
+
 std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) {
   const InstancePlan& own = plan.instances[slot];
   const InstanceState& instance = state.instances[slot];
   switch (instance.status) {
     case disabled: return state.stopping ? "stopped: the system stops" : "stopped by request";
-    case waiting: return why_waiting(plan, state, slot);
+    case waiting: return why_waiting(plan, state, slot, now);
     case backoff:
       return last_death(own, instance) + "; attempt " + std::to_string(instance.attempt) +
              " to restart it in " + until(instance.due, now);
     case half_open:
-      return limit_text(own) + ", the last time " + last_death(own, instance) + "; next probe in " +
-             until(instance.due, now);
+      return limit_text(plan, slot, instance) + ", the last time " + last_death(own, instance) +
+             "; next probe in " + until(instance.due, now);
     case starting:
       return instance.due == time_never
                  ? "being started"
@@ -165,15 +225,23 @@ std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) 
                        until(instance.due, now) + " left to become ready";
     case ready:
       return "ready for " + since(instance.ready_at, now) +
-             (instance.probing ? ", a probe after " + limit_text(own) : std::string());
+             (instance.probing ? ", a probe after " + limit_text(plan, slot, instance)
+                               : std::string()) +
+             (instance.with_group != WithGroup::nothing
+                  ? "; stops in its turn: " + with_group_text(plan, instance)
+                  : std::string());
     case draining: return "finishing its work";
-    case stopping: return "asked to stop; killed in " + until(instance.due, now);
+    case stopping:
+      return "asked to stop" +
+             (instance.with_group != WithGroup::nothing ? ": " + with_group_text(plan, instance)
+                                                        : std::string()) +
+             "; killed in " + until(instance.due, now);
     case killing: return why_killing(own, instance);
     case unkillable:
       return "does not die of SIGKILL: /proc/" + std::to_string(instance.pid) +
              "/wchan says what it waits for in the kernel";
     case done: return "finished its work";
-    case failed: return why_failed(own, instance);
+    case failed: return why_failed(plan, own, instance);
     case quarantined: return "kept from starting";
   }
   return "";

@@ -55,8 +55,10 @@ void Reconciler::reconcile_process(Slot slot) {
       instance.status == starting || instance.status == ready || instance.status == draining;
   if (state_.kill_now && (undisturbed || instance.status == stopping)) {
     kill(slot, KilledFor::shutdown);
-  } else if (undisturbed && (instance.desired == Desired::down || instance.restart_requested ||
-                             (state_.stopping && may_stop_now(slot)))) {
+  } else if (undisturbed &&
+             (instance.desired == Desired::down || instance.restart_requested ||
+              (instance.with_group != WithGroup::nothing && may_stop_with_group(slot)) ||
+              (state_.stopping && may_stop_now(slot)))) {
     begin_stop(slot);
   }
 }
@@ -77,6 +79,12 @@ bool Reconciler::may_stop_now(Slot slot) const noexcept {
 
 void Reconciler::try_start(Slot slot) {
   InstanceState& instance = at(slot);
+  if (instance.due != time_never) return;  // its time has not come
+  if (instance.with_group == WithGroup::restart) {
+    instance.recovering = false;  // as below
+    if (state_.index.detained(instance.held_by) != 0) return;
+    release(instance.held_by);
+  }
   if (!needs_met(slot)) {
     instance.recovering = false;  // everybody who waits here comes back at once: throttle them
   } else if (!instance.recovering &&
@@ -87,8 +95,19 @@ void Reconciler::try_start(Slot slot) {
   }
 }
 
+// The runs of a scheduled one keep their rhythm, unless one is so late that the next would be due already.
+void Reconciler::plan_next_run(Slot slot) noexcept {
+  InstanceState& instance = at(slot);
+  const TimeNs every = nanoseconds(plan_.instances[slot].every);
+  if (instance.next_run > now_) return;  // this is the run again that a killed brain was to begin
+  const bool in_time = instance.next_run != 0 && now_ - instance.next_run < every;
+  instance.next_run = (in_time ? instance.next_run : now_) + every;
+}
+
 void Reconciler::spawn(Slot slot) {
   InstanceState& instance = at(slot);
+  const bool is_run = plan_.instances[slot].kind == WorkerKind::scheduled;
+  if (is_run && !instance.comes_again) plan_next_run(slot);
   ++instance.generation;
   instance.started_at = now_;
   instance.ready_at = 0;
@@ -122,8 +141,17 @@ void Reconciler::begin_shutdown(bool immediately) {
 }
 
 // The operator's word clears the record.
-void Reconciler::forgive(Slot slot) noexcept {
+void Reconciler::forgive(Slot slot) {
   InstanceState& instance = at(slot);
+  const bool group_gave_up = instance.with_group == WithGroup::fail;
+  if (group_gave_up || instance.over_limit_of != no_group) {
+    forget_failures_of_group(group_gave_up ? instance.held_by : instance.over_limit_of);
+  }
+  if (group_gave_up) {
+    instance.with_group = WithGroup::nothing;
+    instance.held_by = no_group;
+  }
+  instance.over_limit_of = no_group;
   instance.attempt = 0;
   instance.failures.clear();
   instance.probing = instance.recovering = instance.comes_again = false;
@@ -141,17 +169,26 @@ void Reconciler::say_finished_if_so() {
   state_.finished = state_.stopping = true;  // the last word: nothing starts any more
   const bool bad_end = down ? index.count(Fact::given_up) > 0
                             : index.count(Fact::failed) + index.count(Fact::waiting) > 0;
-  actions_.push_back(Finished{bad_end ? 1 : state_.exit_code});
+  if (bad_end) state_.exit_code = 1;
+  actions_.push_back(Finished{state_.exit_code});
 }
 
 void Reconciler::set_status(Slot slot, InstanceStatus status, TimeNs due) {
-  at(slot).status = status;
-  at(slot).due = due;
+  InstanceState& instance = at(slot);
+  instance.status = status;
+  instance.due = due;
+  const bool has_end = status == disabled || status == done || status == failed;
+  const bool failed_with_group = status == failed && instance.with_group == WithGroup::fail;
+  if (has_end && !failed_with_group) {
+    instance.with_group = WithGroup::nothing;
+    instance.held_by = no_group;
+  }
   recount(slot);
   state_.index.touch(slot);
 }
 
 void Reconciler::recount(Slot slot) {
+  const GroupIndex detained_for = state_.index.detained_for(slot);
   const Facts changed = state_.index.recount(plan_, slot, at(slot));
   const std::uint32_t own = plan_.instances[slot].worker_index;
   const WorkerPlan& worker = plan_.workers[own];
@@ -163,6 +200,11 @@ void Reconciler::recount(Slot slot) {
       state_.index.count(own, Fact::holds_up) == 0) {
     for (const auto& need : worker.needs) touch_worker(need.first);
   }
+  if (detained_for == no_group) return;
+  if ((changed & bit(Fact::leaves)) != 0 && state_.index.count(own, Fact::leaves) == 0) {
+    left(detained_for, own);
+  }
+  if (state_.index.detained(detained_for) == 0) detained_no_more(detained_for);
 }
 
 void Reconciler::touch_worker(std::uint32_t worker) {
@@ -182,6 +224,7 @@ void Reconciler::announce(Announce::Type type, Slot slot, TimeNs until) {
 State initial_state(const Plan& plan, std::uint64_t seed) {
   State state;
   state.instances.resize(plan.instances.size());
+  state.groups.resize(plan.groups.size());
   state.random = seed == 0 ? 1 : seed;  // xorshift never leaves 0
   state.index.rebuild(plan, state.instances);
   return state;
@@ -198,11 +241,16 @@ const std::vector<Slot>& changed_slots(const State& state) noexcept {
   return state.index.visited();
 }
 
+const std::vector<GroupIndex>& changed_groups(const State& state) noexcept {
+  return state.index.changed_groups();
+}
+
 TimeNs next_due(const State& state) noexcept { return state.index.due().next_due(); }
 
 std::vector<Action> resume(const Plan& plan, State& state, const std::vector<Living>& living,
                            TimeNs now) {
   state.index.rebuild(plan, state.instances);
+  state.finished = false;  // whether it was heard is not known
   Reconciler reconciler(plan, state, now);
   for (Slot slot = 0; slot < state.instances.size(); ++slot) {
     reconciler.resume(slot, slot < living.size() ? living[slot] : Living{});

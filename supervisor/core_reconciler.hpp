@@ -1,7 +1,8 @@
 // One step of the core: applies an event to the actual or the desired state, then brings the two
 // together instance by instance until nothing is left to be done. Made by step() and resume() for one
 // call; nobody else needs it. Split over core_events.cpp (what an event changes), core_failure.cpp
-// (what follows a death) and core_reconcile.cpp (starting, stopping, the end).
+// (what follows a death), core_groups.cpp (whom it takes along) and core_reconcile.cpp (starting,
+// stopping, the end).
 #pragma once
 
 #include <chrono>
@@ -50,9 +51,40 @@ class Reconciler {
   void died_on_its_own(Slot);
   void fail(Slot);
   void limit_reached(Slot, LimitThen);
+  void come_back(Slot);
+  void probe_later(Slot, GroupIndex over_limit_of);
+  void end_system(int exit_code);
+  void is_done(Slot);
+  void run_is_over(Slot);
+  void end_with(Slot);
   void forget_failures_if_settled(Slot);
+  void trust_again(Slot);
   TimeNs next_delay(Slot);
   double random_unit() noexcept;
+
+  // core_groups.cpp
+  // What has died, seen from `group`: a member, which is a worker's instance or, with all of its workers, a
+  // group that failed. Its workers stand at [first, last] in the group's order.
+  struct Casualty {
+    GroupIndex group = no_group;
+    std::size_t first = 0, last = 0;
+    GroupIndex failed = no_group;
+  };
+  Casualty casualty(Slot) const noexcept;
+  Casualty casualty_of(GroupIndex failed) const noexcept;
+  void died_in_group(Slot);
+  void group_over_limit(Slot, Casualty);
+  void take_along(Slot, const Casualty&);
+  void fail_group(Slot, GroupIndex);
+  bool hold(Slot, GroupIndex);
+  void fail_with_group(Slot, GroupIndex);
+  bool may_stop_with_group(Slot) const noexcept;
+  void release(GroupIndex);
+  void detained_no_more(GroupIndex);
+  void left(GroupIndex, std::uint32_t worker);
+  bool group_admits(GroupIndex) const noexcept;
+  void record_in_group(GroupIndex);
+  void forget_failures_of_group(GroupIndex);
 
   // core_reconcile.cpp
   void reconcile_slot(Slot);
@@ -60,11 +92,12 @@ class Reconciler {
   bool needs_met(Slot) const noexcept;
   bool may_stop_now(Slot) const noexcept;
   void try_start(Slot);
+  void plan_next_run(Slot) noexcept;
   void spawn(Slot);
   void begin_stop(Slot);
   void kill(Slot, KilledFor);
   void begin_shutdown(bool immediately);
-  void forgive(Slot) noexcept;
+  void forgive(Slot);
   void say_finished_if_so();
 
   void set_status(Slot, InstanceStatus, TimeNs due = time_never);

@@ -1,4 +1,4 @@
-// The words in which the supervision core counts: slots, incarnations and time. Used by all parts of
+// The words in which the supervision core counts: slots, incarnations, groups and time. Used by all parts of
 // the core; knows nothing of what they are used for.
 #pragma once
 
@@ -10,5 +10,7 @@ using Slot = std::uint32_t;        // index of an instance: position in Plan::in
 using Generation = std::uint32_t;  // incarnation of an instance, from 1
 using TimeNs = std::uint64_t;      // CLOCK_MONOTONIC
 inline constexpr TimeNs time_never = ~TimeNs{0};
+using GroupIndex = std::uint16_t;  // position in Plan::groups
+inline constexpr GroupIndex no_group = 0xffff;
 
 }  // namespace bulkhead::supervisor

@@ -1,10 +1,7 @@
 #include "supervisor/event_journal.hpp"
 
-#include <string.h>  // sigabbrev_np
-
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -28,29 +25,6 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::task_dropped: return "task.dropped";
   }
   return "?";
-}
-
-std::string_view signal_name(int signal) noexcept {
-  static const auto names = [] {
-    std::array<std::string, 65> table;
-    for (int i = 1; i < 65; ++i) {
-      const char* name = ::sigabbrev_np(i);
-      table[static_cast<std::size_t>(i)] = name != nullptr ? std::string("SIG") + name : "?";
-    }
-    return table;
-  }();
-  return signal > 0 && signal < 65 ? std::string_view(names[static_cast<std::size_t>(signal)])
-                                   : "?";
-}
-
-nlohmann::json render_exit(const ExitCause& cause) {
-  if (cause.kind == ExitKind::none) return nullptr;
-  nlohmann::json exit{{"kind", to_string(cause.kind)}, {"code", cause.code}, {"t_ns", cause.at}};
-  const bool by_signal = cause.kind == ExitKind::signal || cause.kind == ExitKind::watchdog ||
-                         cause.kind == ExitKind::lease || cause.kind == ExitKind::oom;
-  if (by_signal) exit["signal"] = signal_name(cause.code);
-  if (cause.kind == ExitKind::exec_failed) exit["error"] = ::strerror(cause.code);
-  return exit;
 }
 
 EventJournal::EventJournal(const SystemConfig& config, const Plan& plan, StateRegion& state)

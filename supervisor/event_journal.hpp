@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/core.hpp"
+#include "supervisor/exit_json.hpp"
 #include "supervisor/state_region.hpp"
 
 namespace bulkhead::supervisor {
@@ -69,9 +70,5 @@ class EventJournal {
   const Plan& plan_;
   StateRegion& state_;
 };
-
-// {"kind":"signal","signal":"SIGKILL","code":9,"t_ns":1}, or null: as in `status --json`.
-nlohmann::json render_exit(const ExitCause&);
-std::string_view signal_name(int signal) noexcept;  // "SIGKILL"; "?" for a number without a name
 
 }  // namespace bulkhead::supervisor

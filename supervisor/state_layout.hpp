@@ -6,6 +6,7 @@
 //   ...      failures: slot_count x 8 bytes, base::pack_failure
 //   ...      system record, two copies
 //   ...      instance records: slot_count x 2048 bytes, two copies each
+//   ...      group records: group_count x 2048 bytes, two copies each
 //   ...      events: 65536 x 128 bytes
 // Pages come into being when they are touched.
 //
@@ -39,10 +40,11 @@
 namespace bulkhead::supervisor::state_layout {
 
 inline constexpr std::uint64_t magic = 0x31'5453'4b48'4c42;  // "BLHKST1"
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 inline constexpr std::uint32_t worker_slots = 8192;  // limit of instances (INTERFACES: 8192)
 inline constexpr std::uint32_t internal_slots = 16;  // logger, viewer: after the workers' slots
 inline constexpr std::uint32_t slot_count = worker_slots + internal_slots;
+inline constexpr std::uint32_t group_count = 256;
 inline constexpr std::uint64_t event_count = 65536;
 inline constexpr std::size_t operation_count = 256;
 
@@ -108,6 +110,7 @@ struct Layout {
   alignas(4096) std::atomic<std::uint64_t> failures[slot_count];
   alignas(4096) DoubleBuffer<SystemRecord> system;
   alignas(4096) InstanceSlot instances[slot_count];
+  alignas(4096) InstanceSlot groups[group_count];
   alignas(4096) EventWords events[event_count];
 };
 static_assert(offsetof(Layout, claims) == 4096);

@@ -19,6 +19,9 @@ namespace {
 using state_layout::Layout;
 
 static_assert(std::is_trivially_copyable_v<InstanceState>);
+static_assert(std::is_trivially_copyable_v<GroupState> &&
+              sizeof(GroupState) <= sizeof(state_layout::InstanceBytes) &&
+              groups_max == state_layout::group_count);
 static_assert(sizeof(InstanceState) <= sizeof(state_layout::InstanceBytes),
               "an instance record no longer fits its slot: enlarge state_layout::InstanceSlot");
 
@@ -179,6 +182,16 @@ void StateRegion::save(Slot slot, const InstanceState& state) noexcept {
 std::optional<InstanceState> StateRegion::load(Slot slot) const noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
   return load_record<InstanceState>(layout().instances[slot]);
+}
+
+void StateRegion::save_group(GroupIndex group, const GroupState& state) noexcept {
+  BULKHEAD_ASSERT(group < state_layout::group_count);
+  save_record(layout().groups[group], &state, sizeof state);
+}
+
+std::optional<GroupState> StateRegion::load_group(GroupIndex group) const noexcept {
+  BULKHEAD_ASSERT(group < state_layout::group_count);
+  return load_record<GroupState>(layout().groups[group]);
 }
 
 void StateRegion::save_system(const SystemRecord& record) noexcept {

@@ -58,7 +58,9 @@ class StateRegion {
 
   // --- records. Killed inside save: the record before it stands. ---
   void save(Slot, const InstanceState&) noexcept;
-  std::optional<InstanceState> load(Slot) const noexcept;  // nullopt: never saved
+  std::optional<InstanceState> load(Slot) const noexcept;   // nullopt: never saved
+  void save_group(GroupIndex, const GroupState&) noexcept;  // as save
+  std::optional<GroupState> load_group(GroupIndex) const noexcept;
   void save_system(const SystemRecord&) noexcept;
   std::optional<SystemRecord> load_system() const noexcept;
 

@@ -43,8 +43,9 @@ double seconds_since(TimeNs start, TimeNs now) {
 }
 
 nlohmann::json next_start(const InstanceState& instance, TimeNs now) {
-  const bool waits =
-      instance.status == InstanceStatus::backoff || instance.status == InstanceStatus::half_open;
+  const bool waits = instance.status == InstanceStatus::backoff ||
+                     instance.status == InstanceStatus::half_open ||
+                     instance.status == InstanceStatus::waiting;
   if (!waits || instance.due == time_never) return nullptr;
   return instance.due > now ? static_cast<double>(instance.due - now) / 1e6 : 0.0;
 }
@@ -57,9 +58,12 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
   if (const auto complaint = from.introducer.complaint(slot); !complaint.empty()) {
     why += "; " + complaint;
   }
+  const GroupIndex group = from.plan.workers[plan.worker_index].group;
   return {{"name", plan.name},
           {"worker", plan.worker},
           {"index", plan.index},
+          {"group",
+           group != no_group ? nlohmann::json(from.plan.groups[group].name) : nlohmann::json()},
           {"state", to_string(instance.status)},
           {"pid", instance.pid != 0 ? nlohmann::json(instance.pid) : nlohmann::json()},
           {"generation", instance.generation},

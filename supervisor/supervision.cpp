@@ -13,6 +13,15 @@ struct Overloaded : Functions... {
   using Functions::operator()...;
 };
 
+constexpr Slot none = ~Slot{0};
+
+// The slot whose death the event tells of; none: no slot at all.
+Slot dead_slot(const Event& event) noexcept {
+  if (const auto* exited = std::get_if<Exited>(&event)) return exited->slot;
+  if (const auto* failed = std::get_if<ExecFailed>(&event)) return failed->slot;
+  return none;
+}
+
 }  // namespace
 
 Supervision::Supervision(const Plan& plan, StateRegion& region, SystemRecord record, Shell shell)
@@ -30,6 +39,9 @@ void Supervision::begin(const std::vector<Living>& living, bool fresh, TimeNs no
     for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
       if (const auto saved = region_.load(slot)) state_.instances[slot] = *saved;
     }
+    for (GroupIndex group = 0; group < plan_.groups.size(); ++group) {
+      if (const auto saved = region_.load_group(group)) state_.groups[group] = *saved;
+    }
     state_.stopping = record_.stopping != 0;
     state_.kill_now = record_.kill_now != 0;
     state_.finished = record_.finished != 0;
@@ -42,18 +54,29 @@ void Supervision::begin(const std::vector<Living>& living, bool fresh, TimeNs no
   apply(Tick{});
 }
 
-void Supervision::save() {
-  for (const Slot slot : changed_slots(state_)) {
-    if (std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)) == 0) continue;
-    std::memcpy(&saved_[slot], &state_.instances[slot], sizeof(InstanceState));
-    region_.save(slot, state_.instances[slot]);
-  }
+// The system first: whoever reads that it stops stops the rest. The dead one last: see changed_slots().
+void Supervision::save(Slot last) {
   record_.random = state_.random;
   record_.stopping = state_.stopping;
   record_.kill_now = state_.kill_now;
   record_.finished = state_.finished;
   record_.exit_code = state_.exit_code;
   region_.save_system(record_);
+  for (const Slot slot : changed_slots(state_)) {
+    if (slot != last) save_instance(slot);
+  }
+  for (const GroupIndex group : changed_groups(state_)) {
+    region_.save_group(group, state_.groups[group]);
+  }
+  if (last != none) save_instance(last);
+}
+
+void Supervision::save() { save(none); }
+
+void Supervision::save_instance(Slot slot) {
+  if (std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)) == 0) return;
+  std::memcpy(&saved_[slot], &state_.instances[slot], sizeof(InstanceState));
+  region_.save(slot, state_.instances[slot]);
 }
 
 void Supervision::apply(const Event& event) {
@@ -67,7 +90,7 @@ void Supervision::drain() {
     const Event event = std::move(queue_.front());
     queue_.pop_front();
     auto actions = step(plan_, state_, event, base::monotonic_ns());
-    save();
+    save(dead_slot(event));
     carry_out(std::move(actions));
   }
   busy_ = false;

@@ -40,6 +40,8 @@ class Supervision {
  private:
   void carry_out(std::vector<Action>);
   void drain();
+  void save(Slot last);
+  void save_instance(Slot);
 
   const Plan& plan_;
   StateRegion& region_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "tests/support/command.hpp"
@@ -88,7 +89,7 @@ TEST_F(Cli, help_goes_to_stdout_and_is_no_failure) {
   EXPECT_EQ(all.err, "");
   for (const char* command :
        {"run", "check", "status", "kill", "stop", "start", "restart", "logs", "events", "call",
-        "shutdown", "schema", "defaults", "doctor", "version", "bench"}) {
+        "shutdown", "schema", "defaults", "doctor", "version", "bench", "simulate"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   const auto one = bulkhead({"kill", "--help"});
@@ -133,6 +134,45 @@ TEST_F(Cli, check_prints_every_error_with_its_place_and_leaves_with_78) {
   EXPECT_NE(output.err.find("command"), std::string::npos) << output.err;
   EXPECT_EQ(output.err.find("bulkhead: "), std::string::npos)
       << "errors in a config have no prefix";
+}
+
+TEST_F(Cli, simulate_prints_a_timeline_without_a_system_and_without_the_programs) {
+  const auto config = directory_.write("sim.json", R"({
+    "version": 1, "name": "sim", "workers": { "echo": { "command": ["./no-such-program"] } } })");
+  const auto output = bulkhead({"simulate", config, "echo crashes every 2s for 4s; stop at 5s"});
+  EXPECT_EQ(output.code, 0) << output.err;
+  EXPECT_EQ(output.err, "");
+  EXPECT_NE(
+      output.out.find("  0:00:02.000  echo.0  died, SIGSEGV\n  0:00:02.001  echo.0  starting\n"),
+      std::string::npos)
+      << output.out;
+  EXPECT_NE(output.out.find("  0:00:05.010  system  over, exit code 0\n"), std::string::npos)
+      << output.out;
+
+  const auto as_json = bulkhead({"simulate", "--json", config, "echo exits 3 at 2s"});
+  std::istringstream stream(as_json.out);
+  std::vector<nlohmann::json> events;
+  for (std::string line; std::getline(stream, line);) {
+    events.push_back(nlohmann::json::parse(line));
+    EXPECT_EQ(events.back()["seq"], events.size());
+  }
+  ASSERT_GT(events.size(), 4U);
+  EXPECT_EQ(events[0]["type"], "worker.starting");
+  EXPECT_EQ(events[0]["name"], "echo.0");
+  EXPECT_EQ(events[3]["type"], "worker.exited");
+  EXPECT_EQ(events[3]["exit"]["code"], 3);
+  EXPECT_EQ(events.back()["type"], "simulation.end");
+  EXPECT_EQ(events.back()["workers"][0]["restarts"], 1);
+}
+
+TEST_F(Cli, simulate_tells_what_is_wrong_with_a_script_or_a_config) {
+  const auto config = directory_.write("sim.json", R"({
+    "version": 1, "name": "sim", "workers": { "echo": { "command": ["/bin/true"] } } })");
+  expect_complaint(bulkhead({"simulate", config, "echo crahses"}), 2, "did you mean \"crashes\"?");
+  expect_complaint(bulkhead({"simulate", config, "stop", "--for", "5"}), 2, "--for");
+  expect_complaint(bulkhead({"simulate", config}), 2, "SCRIPT");
+  const auto wrong = directory_.write("wrong.json", R"({"version": 1, "name": "w", "workers": 3})");
+  EXPECT_EQ(bulkhead({"simulate", wrong, "stop"}).code, 78);
 }
 
 TEST_F(Cli, run_refuses_what_check_refuses_and_starts_nothing) {

@@ -7,20 +7,6 @@ using namespace supervisor;
 
 namespace {
 
-std::string_view name_of(Announce::Type type) {
-  switch (type) {
-    case Announce::Type::starting: return "starting";
-    case Announce::Type::ready: return "ready";
-    case Announce::Type::exited: return "exited";
-    case Announce::Type::backoff: return "backoff";
-    case Announce::Type::stopping: return "stopping";
-    case Announce::Type::stopped: return "stopped";
-    case Announce::Type::failed: return "failed";
-    case Announce::Type::quarantined: return "quarantined";
-  }
-  return "";
-}
-
 struct Line {
   const Plan& plan;
   std::string name(Slot slot) const { return plan.instances[slot].name; }
@@ -32,16 +18,18 @@ struct Line {
   std::string operator()(const KillTree& action) const { return "kill " + name(action.slot); }
   std::string operator()(const SweepTree& action) const { return "sweep " + name(action.slot); }
   std::string operator()(const Announce& action) const {
-    return std::string(name_of(action.type)) + " " + name(action.slot);
+    return std::string(to_string(action.type)) + " " + name(action.slot);
   }
   std::string operator()(const Finished& action) const {
     return "finished " + std::to_string(action.exit_code);
   }
 };
 
-SystemConfig system_of(std::vector<WorkerConfig> workers, std::uint32_t max_parallel_starts) {
+SystemConfig system_of(std::vector<WorkerConfig> workers, std::uint32_t max_parallel_starts,
+                       std::vector<GroupConfig> groups = {}) {
   SystemConfig config;
   config.workers = std::move(workers);
+  config.groups = std::move(groups);
   config.max_parallel_starts = max_parallel_starts;
   return config;
 }
@@ -63,6 +51,10 @@ std::string to_line(const Plan& plan, const Action& action) {
 
 CoreStory::CoreStory(std::vector<WorkerConfig> workers, std::uint32_t max_parallel_starts)
     : plan(make_plan(system_of(std::move(workers), max_parallel_starts))),
+      state(initial_state(plan, 1)) {}
+
+CoreStory::CoreStory(std::vector<WorkerConfig> workers, std::vector<GroupConfig> groups)
+    : plan(make_plan(system_of(std::move(workers), 16, std::move(groups)))),
       state(initial_state(plan, 1)) {}
 
 std::vector<std::string> CoreStory::sort_out(const std::vector<Action>& actions) {
@@ -107,6 +99,15 @@ std::vector<std::string> CoreStory::pass(std::chrono::nanoseconds time) {
 
 std::vector<std::string> CoreStory::resume(const std::vector<Living>& living) {
   return sort_out(supervisor::resume(plan, state, living, now));
+}
+
+std::vector<std::string> CoreStory::brain_dies() {
+  std::vector<Living> living;
+  for (const InstanceState& instance : state.instances) {
+    living.push_back(instance.pid != 0 ? Living{instance.generation, instance.pid} : Living{});
+  }
+  state.index = {};
+  return resume(living);
 }
 
 void CoreStory::bring_up(Slot slot) {

@@ -22,6 +22,7 @@ std::string to_line(const supervisor::Plan&, const supervisor::Action&);
 class CoreStory {
  public:
   explicit CoreStory(std::vector<supervisor::WorkerConfig>, std::uint32_t max_parallel_starts = 4);
+  CoreStory(std::vector<supervisor::WorkerConfig>, std::vector<supervisor::GroupConfig>);
 
   // Each returns what is to be done, without the announcements.
   std::vector<std::string> tell(const supervisor::Event&);
@@ -32,6 +33,8 @@ class CoreStory {
   std::vector<std::string> is_killed(Slot, int signal = 9);
   std::vector<std::string> pass(std::chrono::nanoseconds);  // with each timer at its time
   std::vector<std::string> resume(const std::vector<supervisor::Living>&);
+  // The brain dies and knows afterwards what it had stored; every process lived on.
+  std::vector<std::string> brain_dies();
 
   // Started and, where it takes a word to be ready, that word.
   void bring_up(Slot);

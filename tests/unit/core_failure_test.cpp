@@ -44,7 +44,7 @@ TEST(CoreFailure, follows_the_table_of_policies) {
       {always, service, exit, 0, "starting"},
       {always, service, exit, 1, "starting"},
       {always, service, signal, 15, "starting"},
-      {always, service, ExitKind::oom, 9, "starting"},
+      {always, service, ExitKind::oom, 9, "backoff"},
       {on_failure, service, exit, 0, "done"},
       {on_failure, service, exit, 1, "starting"},
       {on_failure, service, signal, 15, "starting"},
@@ -253,6 +253,16 @@ TEST(CoreFailure, does_not_count_deaths_while_what_it_needs_is_away) {
   story.started(0);
   EXPECT_EQ(story.became_ready(0), lines("spawn echo.0 2"));
   EXPECT_EQ(story.at(1).restarts, 1U);
+}
+
+TEST(CoreFailure, does_not_restart_at_once_what_died_for_want_of_memory) {
+  CoreStory story = up(worker("echo"));
+  EXPECT_EQ(story.tell(Exited{0, 1, ExitKind::oom, 9}), lines("sweep echo.0"));
+  EXPECT_EQ(story.until_due(), 100ms);
+  EXPECT_EQ(story.pass(100ms), lines("spawn echo.0 2"));
+  story.bring_up(0);
+  story.is_killed(0);
+  EXPECT_EQ(story.until_due(), 100ms) << "counts as the first failure, not as two";
 }
 
 TEST(CoreFailure, a_hung_worker_is_killed_and_restarted_as_a_failure) {

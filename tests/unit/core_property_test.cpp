@@ -2,6 +2,7 @@
 // must hold after every step whatever happens. The seed is printed with each failure.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -20,12 +21,14 @@ class World {
       : plan_(std::move(plan)), state_(initial_state(plan_, seed)), random_(seed) {
     processes_.resize(plan_.instances.size());
     saved_ = state_.instances;
+    saved_groups_ = state_.groups;
   }
 
   void tell(const Event& event) { carry_out_all(step(plan_, state_, event, now_)); }
 
   // The brain dies between any two steps; what it was about to spawn exists already or never will.
   void brain_dies() {
+    finished_ = false;  // whether that was heard is not known
     std::vector<Living> living(processes_.size());
     for (Slot slot = 0; slot < processes_.size(); ++slot) {
       Process& process = processes_[slot];
@@ -37,6 +40,31 @@ class World {
     }
     state_.index = {};
     carry_out_all(resume(plan_, state_, living, now_));
+  }
+
+  // It dies while it saves what a death changed: nothing was done about it, and a death that was not saved is
+  // told again.
+  void brain_dies_over(const Exited& event) {
+    const State before = state_;
+    (void)step(plan_, state_, event, now_);
+    std::vector<Slot> order;
+    for (const Slot slot : changed_slots(state_)) {
+      if (slot != event.slot && std::find(order.begin(), order.end(), slot) == order.end()) {
+        order.push_back(slot);
+      }
+    }
+    order.push_back(event.slot);
+    const std::size_t saved = random_() % (order.size() + 1);
+    for (std::size_t i = saved; i < order.size(); ++i) {
+      state_.instances[order[i]] = before.instances[order[i]];
+    }
+    if (random_() % 2 == 0) state_.groups = before.groups;
+    saved_ = state_.instances;
+    saved_groups_ = state_.groups;
+    const bool untold = processes_[event.slot].untold = saved < order.size();
+    brain_dies();
+    processes_[event.slot].untold = processes_[event.slot].stop_sent = false;
+    if (untold) tell(event);
   }
 
   void carry_out_all(const std::vector<Action>& actions) {
@@ -90,8 +118,11 @@ class World {
     process.unswept = true;
     constexpr int codes[] = {0, 0, 1, 3, 78};
     const bool by_signal = random_() % 2 == 0;
-    tell(Exited{slot, process.generation, by_signal ? ExitKind::signal : ExitKind::exit,
-                by_signal ? 9 : codes[random_() % 5]});
+    const auto by = random_() % 4 == 0 ? ExitKind::oom : ExitKind::signal;
+    const Exited event{slot, process.generation, by_signal ? by : ExitKind::exit,
+                       by_signal ? 9 : codes[random_() % 5]};
+    if (random_() % 8 == 0) return brain_dies_over(event);
+    tell(event);
   }
 
   void pass(std::chrono::milliseconds time) {
@@ -122,6 +153,7 @@ class World {
   struct Process {
     Generation generation = 0;
     bool spawning = false, alive = false, unswept = false, stop_sent = false, kill_due = false;
+    bool untold = false;  // dead, and the core does not know
     TimeNs patience_ends = 0;
   };
 
@@ -136,14 +168,15 @@ class World {
   }
   void carry_out(const SendStop& action) {
     Process& process = processes_[action.slot];
-    EXPECT_TRUE(process.alive) << "asked nobody to stop";
+    EXPECT_TRUE(process.alive || process.untold) << "asked nobody to stop";
     EXPECT_FALSE(process.stop_sent) << "asked twice";
-    process.stop_sent = process.kill_due = true;
+    process.stop_sent = true;
+    process.kill_due = process.alive;
     process.patience_ends =
         now_ + static_cast<TimeNs>(plan_.instances[action.slot].stop.timeout.count());
   }
   void carry_out(const KillTree& action) {
-    EXPECT_TRUE(processes_[action.slot].alive) << "killed nobody";
+    EXPECT_TRUE(processes_[action.slot].alive || processes_[action.slot].untold) << "killed nobody";
     processes_[action.slot].kill_due = false;
   }
   void carry_out(const SweepTree& action) {
@@ -161,7 +194,7 @@ class World {
   void expect_gone(Slot slot) const {
     const Process& process = processes_[slot];
     const InstanceState& instance = state_.instances[slot];
-    EXPECT_FALSE(process.spawning || process.unswept);
+    EXPECT_FALSE(process.spawning || (process.unswept && !process.untold));
     EXPECT_TRUE(!process.alive ||
                 (instance.status == InstanceStatus::unkillable && instance.due == time_never));
   }
@@ -173,6 +206,12 @@ class World {
       EXPECT_EQ(std::memcmp(&saved_[slot], &state_.instances[slot], sizeof(InstanceState)), 0)
           << plan_.instances[slot].name << " changed in silence";
     }
+    for (const GroupIndex group : changed_groups(state_))
+      saved_groups_[group] = state_.groups[group];
+    for (GroupIndex group = 0; group < saved_groups_.size(); ++group) {
+      EXPECT_EQ(std::memcmp(&saved_groups_[group], &state_.groups[group], sizeof(GroupState)), 0)
+          << plan_.groups[group].name << " changed in silence";
+    }
   }
 
   void check() {
@@ -181,7 +220,7 @@ class World {
     for (Slot slot = 0; slot < processes_.size(); ++slot) {
       const Process& process = processes_[slot];
       const InstanceState& instance = state_.instances[slot];
-      EXPECT_EQ(instance.pid != 0, process.alive) << plan_.instances[slot].name;
+      EXPECT_EQ(instance.pid != 0, process.alive || process.untold) << plan_.instances[slot].name;
       EXPECT_FALSE(process.kill_due && now_ > process.patience_ends) << "a stop without its kill";
       EXPECT_FALSE(process.alive && instance.desired == Desired::down &&
                    (instance.status == InstanceStatus::ready ||
@@ -201,6 +240,19 @@ class World {
       EXPECT_EQ(state_.index.count(Fact(fact)), fresh.count(Fact(fact))) << "fact " << fact;
     }
     EXPECT_EQ(next_due(state_), fresh.due().next_due());
+    for (GroupIndex group = 0; group < plan_.groups.size(); ++group) {
+      EXPECT_EQ(state_.index.detained(group), fresh.detained(group)) << plan_.groups[group].name;
+    }
+    for (Slot slot = 0; slot < processes_.size(); ++slot) check_held(slot);
+  }
+
+  // Who is held by its group waits for somebody, or has yet to stop.
+  void check_held(Slot slot) const {
+    const InstanceState& instance = state_.instances[slot];
+    if (instance.with_group != WithGroup::restart || instance.status != InstanceStatus::waiting)
+      return;
+    EXPECT_NE(state_.index.detained(instance.held_by), 0U)
+        << plan_.instances[slot].name << " is held by nobody";
   }
 
   Plan plan_;
@@ -209,6 +261,7 @@ class World {
   TimeNs now_ = 1'000'000'000;
   std::vector<Process> processes_;
   std::vector<InstanceState> saved_;
+  std::vector<GroupState> saved_groups_;
   std::vector<std::string> log_;
   bool finished_ = false;
 };
@@ -217,6 +270,11 @@ WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
   WorkerConfig config =
       bulkhead::testing::worker(name, static_cast<std::uint32_t>(1 + random() % 3));
   config.kind = random() % 4 == 0 ? WorkerKind::oneshot : WorkerKind::service;
+  if (random() % 6 == 0) {
+    config.kind = WorkerKind::scheduled;
+    config.every = 1500ms;
+  }
+  if (random() % 8 == 0) config.significant = static_cast<Significant>(random() % 3);
   config.ready.type = random() % 2 == 0 ? ReadyType::exec : ReadyType::notify;
   config.ready.timeout = 3s;
   config.restart.policy = static_cast<RestartPolicy>(random() % 3);
@@ -232,6 +290,27 @@ WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
   return config;
 }
 
+// Each group takes some of the workers, and of the groups before it, that no group has.
+void add_random_groups(SystemConfig& config, std::mt19937_64& random) {
+  std::vector<std::string> free;
+  for (const WorkerConfig& worker : config.workers) free.push_back(worker.name);
+  for (std::size_t index = random() % 4; index > 0 && !free.empty(); --index) {
+    GroupConfig group;
+    group.name = "g" + std::to_string(index);
+    group.strategy = static_cast<GroupStrategy>(random() % 3);
+    for (std::size_t members = 1 + random() % 3; members > 0 && !free.empty(); --members) {
+      const auto taken = free.begin() + static_cast<std::ptrdiff_t>(random() % free.size());
+      group.members.push_back(*taken);
+      free.erase(taken);
+    }
+    group.limit->count = static_cast<std::uint32_t>(random() % 5);
+    group.limit->then = random() % 8 == 0 ? LimitThen::exit : LimitThen(random() % 3);
+    if (random() % 4 == 0) group.limit.reset();
+    free.push_back(group.name);
+    config.groups.push_back(std::move(group));
+  }
+}
+
 Plan random_plan(std::mt19937_64& random) {
   SystemConfig config;
   const std::size_t workers = 1 + random() % 5;
@@ -243,6 +322,7 @@ Plan random_plan(std::mt19937_64& random) {
     }
     config.workers.push_back(std::move(worker));
   }
+  add_random_groups(config, random);
   config.max_parallel_starts = static_cast<std::uint32_t>(1 + random() % 3);
   return make_plan(config);
 }

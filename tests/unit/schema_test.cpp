@@ -40,6 +40,7 @@ const std::map<std::string, std::string> places{{"system", ""},
                                                 {"limits", "/workers/a/limits"},
                                                 {"cpu", "/workers/a/cpu"},
                                                 {"provided", "/workers/a/provides/0"},
+                                                {"group", "/groups/g"},
                                                 {"link", "/links/l"},
                                                 {"subscriber", "/links/t/to/0"},
                                                 {"supervisor", "/supervisor"}};
@@ -50,6 +51,7 @@ Json base_config() {
                       "ready": {}, "watchdog": {"timeout": "1s"}, "limits": {}, "cpu": {},
                       "provides": [{"name": "s"}]},
                 "b": {"command": ["b"]}},
+    "groups": {"g": {"members": ["a", "b"]}},
     "links": {"l": {"from": "a", "to": "b"},
               "t": {"type": "topic", "from": "b", "to": [{"worker": "a"}]}}})");
 }
@@ -66,6 +68,9 @@ Json with(const std::string& section, const std::string& key, const Json& value)
     place["type"] = "queue";
   }
   if (section == "restart" && value == "never") place.erase("limit");  // it could never trip
+  if (section == "worker" && key == "kind" && value == "scheduled") place["every"] = "1h";
+  if (section == "worker" && key == "every") place["kind"] = "scheduled";
+  if (section == "worker" && value == "any_exit") place["kind"] = "oneshot";
   if (section == "worker" && (key == "runtime" && value == false)) {
     for (const char* needs_runtime : {"watchdog", "provides"}) place.erase(needs_runtime);
     config.erase("links");
@@ -157,7 +162,9 @@ TEST(Schema, has_every_word_that_the_parser_reads) {
   expect_words("stop", "signal", config_keys::stop_signal);
   expect_words("logs", "overflow", config_keys::log_overflow);
   expect_words("worker", "kind", config_keys::worker_kind);
+  expect_words("worker", "significant", config_keys::significant);
   expect_words("ready", "type", config_keys::ready_type);
+  expect_words("group", "strategy", config_keys::group_strategy);
   expect_words("provided", "transport", config_keys::transport);
   expect_words("link", "type", config_keys::link_type);
   expect_words("link", "transport", config_keys::transport);

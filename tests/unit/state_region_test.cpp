@@ -74,6 +74,22 @@ TEST_F(StateMemory, has_no_record_before_the_first_save) {
   EXPECT_EQ(brain_->claim(state_layout::slot_count - 1), Claim{});
 }
 
+TEST_F(StateMemory, keeps_the_failures_of_groups_apart_from_instances) {
+  EXPECT_FALSE(brain_->load_group(255));
+  GroupState group;
+  group.failures.record(17);
+  brain_->save_group(255, group);
+  group.failures.record(18);
+  brain_->save_group(255, group);
+  const auto found = again().load_group(255);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->failures.failures_since(17), 2U);
+  EXPECT_EQ(found->failures.failures_since(18), 1U);
+  EXPECT_FALSE(brain_->load_group(254));
+  EXPECT_EQ(brain_->load(state_layout::slot_count - 1), std::nullopt);
+  EXPECT_FALSE(brain_->read_event(1));
+}
+
 TEST_F(StateMemory, keeps_the_last_save_for_the_next_brain) {
   for (std::uint32_t i = 1; i <= 5; ++i) {
     brain_->save(8191, instance(i));
