@@ -10,15 +10,11 @@
 namespace bulkhead::supervisor::config_keys {
 
 inline constexpr std::array system{
-    Key{"$schema"},
-    Key{"version"},
-    Key{"name"},
-    Key{"defaults"},
-    Key{"workers"},
-    Key{"links"},
-    Key{"supervisor"},
-    Key{"groups", "workers are restarted one by one; remove it"},
-    Key{"sockets", "no sockets are held for workers; let them open their own"}};
+    Key{"$schema"},    Key{"version"},
+    Key{"name"},       Key{"defaults"},
+    Key{"workers"},    Key{"links"},
+    Key{"supervisor"}, Key{"groups", "workers are restarted one by one; remove it"},
+    Key{"sockets"}};
 inline constexpr std::array defaults{Key{"restart"}, Key{"stop"}, Key{"logs"}};
 inline constexpr std::array restart{Key{"policy"}, Key{"backoff"}, Key{"limit"}};
 inline constexpr std::array backoff{Key{"initial"}, Key{"max"}, Key{"factor"}, Key{"jitter"},
@@ -43,6 +39,7 @@ inline constexpr std::array worker{
     Key{"cpu"},
     Key{"runtime"},
     Key{"provides"},
+    Key{"sockets"},
     Key{"config"},
     Key{"sandbox"},
     Key{"warm_spares"},
@@ -59,6 +56,7 @@ inline constexpr std::array link{Key{"type"},         Key{"from"},         Key{"
                                  Key{"wait"},         Key{"overflow"},     Key{"history"},
                                  Key{"max_attempts"}, Key{"lease_timeout"}};
 inline constexpr std::array subscriber{Key{"worker"}, Key{"overflow"}, Key{"history"}};
+inline constexpr std::array socket{Key{"listen"}};
 inline constexpr std::array supervisor{
     Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};
 
@@ -66,7 +64,7 @@ struct Section {
   std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself
   std::span<const Key> keys;
 };
-inline constexpr std::array<Section, 16> sections{{{"system", system},
+inline constexpr std::array<Section, 17> sections{{{"system", system},
                                                    {"defaults", defaults},
                                                    {"restart", restart},
                                                    {"backoff", backoff},
@@ -81,6 +79,7 @@ inline constexpr std::array<Section, 16> sections{{{"system", system},
                                                    {"provided", provided},
                                                    {"link", link},
                                                    {"subscriber", subscriber},
+                                                   {"socket", socket},
                                                    {"supervisor", supervisor}}};
 
 inline constexpr Named<RestartPolicy> restart_policy[] = {{"always", RestartPolicy::always},

@@ -27,9 +27,7 @@ LogFeed::LogFeed(const SystemConfig& config, const Plan& plan, const BrainArgume
 }
 
 const WorkerConfig& LogFeed::worker_of(Slot slot) const {
-  return *std::find_if(config_.workers.begin(), config_.workers.end(), [&](const auto& worker) {
-    return worker.name == plan_.instances[slot].worker;
-  });
+  return config_.workers[plan_.instances[slot].worker_index];
 }
 
 std::string LogFeed::path(Slot slot) const {
