@@ -64,8 +64,9 @@ Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
 }
 
 // At the start of a system this fails for what somebody else listens at, and then there is nothing to try again;
-// a brain after that finds them open.
+// a brain after that finds them open. One that comes when all is over needs none.
 Result<void> Brain::begin_sockets() {
+  if (record_.finished != 0) return {};
   auto opened = sockets_.open(config_.sockets);
   sockets_.keep_only(config_.sockets);
   if (!opened && !state_.load_system()) {
@@ -132,7 +133,9 @@ void Brain::begin_rollout() {
 }
 
 void Brain::roll() {
-  if (handing_over_ || !rolls_ || std::exchange(is_rolling_, true)) return;
+  if (handing_over_ || !rolls_ || is_rolling_) return;
+  if (rollout_.is_idle() && !configs_.is_leaving()) return;
+  is_rolling_ = true;
   for (;;) {
     const auto step = rollout_.next(plan_, supervision_.state());
     if (step.emptied) {
@@ -142,6 +145,7 @@ void Brain::roll() {
     for (const Event& wanted : step.wanted) supervision_.apply(wanted);
   }
   is_rolling_ = false;
+  rollout_.forget_if_done(supervision_.state());
   if (configs_.is_leaving() && has_everybody_left()) {
     if (const auto forgotten = configs_.forget_leavers(); forgotten) return hand_over();
     // Tried again with the next change; until then no other config can be put in force.

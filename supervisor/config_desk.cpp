@@ -162,6 +162,8 @@ Result<bool> ConfigDesk::reload(const ConfigVersion& version, std::uint64_t oper
   if (diff->empty()) {
     RunningConfig same = running_;
     same.now = version;
+    same.summary = summary(*diff);
+    same.operation = operation;
     if (auto stored = store(std::move(same)); !stored) return stored.error();
     return false;
   }

@@ -75,7 +75,8 @@ class ControlApi {
   Result<void> reload(const ClientRequest&);
   Result<void> scale(const ClientRequest&);
   Result<void> put_in_force(const ClientRequest&, const std::function<Result<bool>()>& change);
-  Outcome in_force() const;
+  Outcome in_force(const std::vector<Slot>& touched) const;
+  Outcome all_left() const;
   void replace_one_by_one(const std::vector<Slot>&);
   Outcome settled() const;
   void wait(const ClientRequest&, std::function<Outcome()>);

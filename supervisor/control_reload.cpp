@@ -1,6 +1,8 @@
 // What the control API does with configs: shows them, compares them, puts them in force; and how it replaces
 // the instances of a worker one by one.
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "base/clock.hpp"
 #include "supervisor/control_api.hpp"
@@ -82,7 +84,7 @@ Result<void> ControlApi::put_in_force(const ClientRequest& request,
                                            was_carried_out(operation));
   if (!is_known && parts_.configs.is_leaving()) {
     // The brain after this one will be asked again, when those have left.
-    wait(request, []() -> Outcome { return std::nullopt; });
+    wait(request, [this] { return all_left(); });
     return {};
   }
   if (!is_known) {
@@ -94,25 +96,43 @@ Result<void> ControlApi::put_in_force(const ClientRequest& request,
       return {};
     }
   }
-  wait(request, [this] { return in_force(); });
+  const auto& names = parts_.configs.running().touched;
+  const std::set<std::string_view> touched(names.begin(), names.end());
+  std::vector<Slot> slots;
+  for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
+    if (touched.contains(plan_.instances[slot].name)) slots.push_back(slot);
+  }
+  wait(request, [this, slots] { return in_force(slots); });
   return {};
 }
 
+// Another brain answers when they have. One that does not die keeps everybody waiting, so that is said.
+ControlApi::Outcome ControlApi::all_left() const {
+  for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
+    if (!plan_.workers[plan_.instances[slot].worker_index].leaving) continue;
+    if (parts_.supervision.instance(slot).status != InstanceStatus::unkillable) continue;
+    return Result<ipc::Json>(
+        make_error(Errc::timed_out,
+                   plan_.instances[slot].name +
+                       ", which the last reload took away, does not die: it hangs inside the "
+                       "kernel (state D), and no other config can be put in force until it has"));
+  }
+  return std::nullopt;
+}
+
 // All that the last change has to do with is ready, or will not be.
-ControlApi::Outcome ControlApi::in_force() const {
+ControlApi::Outcome ControlApi::in_force(const std::vector<Slot>& touched) const {
   const RunningConfig& running = parts_.configs.running();
   const State& state = parts_.supervision.state();
   const bool stuck = parts_.rollout.stuck(plan_, state);
-  if (parts_.configs.is_leaving() || (!parts_.rollout.over(state) && !stuck)) return std::nullopt;
+  if (parts_.configs.is_leaving()) return all_left();
+  if (!parts_.rollout.over(state) && !stuck) return std::nullopt;
   const bool all_settled =
       std::none_of(state.instances.begin(), state.instances.end(), is_on_its_way);
   std::string failed;
-  for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
+  for (const Slot slot : touched) {
     const auto& instance = state.instances[slot];
-    const auto& touched = running.touched;
-    const bool concerned =
-        std::find(touched.begin(), touched.end(), plan_.instances[slot].name) != touched.end();
-    if (!concerned || is_up(instance) || instance.desired == Desired::down) continue;
+    if (is_up(instance) || instance.desired == Desired::down) continue;
     if (!gave_up(instance) && instance.status != InstanceStatus::unkillable && !all_settled) {
       return std::nullopt;
     }

@@ -174,10 +174,13 @@ nlohmann::json HeldSockets::status(const SystemConfig& config) const {
         workers.push_back(worker.name);
       }
     }
-    rows.push_back({{"name", socket.name},
-                    {"listen", socket.listen},
-                    {"address", bound_address(fd(socket))},
-                    {"workers", std::move(workers)}});
+    const auto held = open_.find(key_of(socket));  // none when the system ends
+    rows.push_back(
+        {{"name", socket.name},
+         {"listen", socket.listen},
+         {"address", held == open_.end() ? nlohmann::json()
+                                         : nlohmann::json(bound_address(held->second.get()))},
+         {"workers", std::move(workers)}});
   }
   return rows;
 }

@@ -110,6 +110,16 @@ bool Rollout::over(const State& state) const {
          });
 }
 
+// Each replacement is settled, so that none can become stuck any more.
+void Rollout::forget_if_done(const State& state) {
+  const auto settled = [&](const auto& entry) { return is_settled(state.instances[entry.first]); };
+  if (is_idle() || !over(state) || !std::all_of(rolling_.begin(), rolling_.end(), settled) ||
+      !std::all_of(together_.begin(), together_.end(), settled)) {
+    return;
+  }
+  *this = Rollout{};
+}
+
 bool Rollout::stuck(const Plan& plan, const State& state) const {
   return std::any_of(rolling_.begin(), rolling_.end(), [&](const auto& entry) {
     const InstanceState& instance = state.instances[entry.first];

@@ -31,6 +31,9 @@ class Rollout {
 
   bool waits(const State&, Slot) const;  // it is still to be replaced, one by one
   bool over(const State&) const;         // nothing is left to be replaced
+  // Asked for nothing: next() would only look at everybody.
+  bool is_idle() const noexcept { return rolling_.empty() && together_.empty(); }
+  void forget_if_done(const State&);
   // A successor did not become ready, so its worker's others stay as they are until it does.
   bool stuck(const Plan&, const State&) const;
 

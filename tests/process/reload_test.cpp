@@ -177,6 +177,79 @@ TEST(Scale, refuses_what_cannot_be) {
   EXPECT_EQ(system.status()["workers"].size(), 1U);
 }
 
+// Its memory is laid out in another way, so both ends begin anew; whenever the brain dies over it.
+TEST(Reload, a_link_with_another_memory_works_afterwards) {
+  const auto config = [](const std::string& transport, const std::string& capacity) {
+    return config_of(R"(
+      "ticker": {"command": ["ticker-worker"], "ready": {"type": "notify"}},
+      "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}},)" +
+                         sleeper("kept"),
+                     R"("links": {"ticks": {"from": "ticker", "to": "sink", "transport": ")" +
+                         transport + R"(", "capacity": ")" + capacity + "\"}}");
+  };
+  RunningSystem system("live", config("shm", "1MiB"));
+  system.await_all_ready();
+  const int kept = system.worker("kept.0")["pid"];
+  const auto flows = [](const json& status) {
+    for (const auto& link : status["links"]) {
+      if (link["acknowledged"] < 20) return false;
+    }
+    return status["links"].size() == 1;
+  };
+  system.await(flows, "ticks to arrive");
+  int round = 0;
+  for (const auto& [transport, capacity] :
+       {std::pair{"unix", "1MiB"}, std::pair{"shm", "256KiB"}, std::pair{"pipe", "512KiB"},
+        std::pair{"shm", "1MiB"}}) {
+    const auto params = with(system, config(transport, capacity));
+    auto other = bulkhead::connect(system.directory().path("run/live.sock"),
+                                   Deadline::in(std::chrono::seconds(10)));
+    ASSERT_TRUE(other) << other.error().to_string();
+    Result<json> answer = make_error(Errc::closed, "");
+    {
+      std::jthread client([&] {
+        answer = other->request("reload", params, Deadline::in(std::chrono::seconds(30)));
+      });
+      for (int i = 0; i < round; ++i) (void)::kill(system.brain_pid(), SIGKILL);
+    }
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    const auto now = system.await(flows, "ticks to arrive over " + std::string(transport));
+    EXPECT_EQ(now["links"][0]["transport"], transport);
+    ++round;
+  }
+  EXPECT_EQ(system.worker("kept.0")["pid"], kept);
+  EXPECT_EQ(system.output().find("protocol"), std::string::npos) << system.output();
+}
+
+TEST(Reload, by_the_command_says_what_it_did_and_ends_with_the_right_code) {
+  RunningSystem system("live", config_of(echo(1)));
+  system.await_all_ready();
+  const auto command = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), BULKHEAD_PROGRAM);
+    return run_command(words, {"BULKHEAD_RUNTIME_DIR=" + system.directory().path("run")});
+  };
+  const auto next = system.directory().write("next.json", config_of(echo(1) + ", " + sleeper("b")));
+  const auto plan = command({"plan", next});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_NE(plan.out.find("worker b  added"), std::string::npos) << plan.out;
+  EXPECT_EQ(json::parse(command({"plan", "--json", next}).out)["summary"], "1 added");
+  EXPECT_EQ(command({"reload", next}).out, "live: 1 added\n");
+  EXPECT_EQ(command({"scale", "b", "3"}).out, "live: 1 changed\n");
+  EXPECT_EQ(command({"reload"}).out, "live: 1 changed\n");
+  EXPECT_EQ(command({"reload"}).out, "live: nothing changes\n");
+
+  const auto wrong = system.directory().write("wrong.json", R"({"version": 1, "name": "live"})");
+  for (const char* method : {"plan", "reload"}) {
+    const auto refused = command({method, wrong});
+    EXPECT_EQ(refused.code, 78);
+    EXPECT_NE(refused.err.find("wrong.json:1:"), std::string::npos) << refused.err;
+  }
+  EXPECT_EQ(command({"scale", "b", "0"}).code, 2);
+  EXPECT_EQ(command({"scale", "b", "9000"}).code, 2);
+  EXPECT_EQ(command({"scale", "c", "2"}).code, 1);
+  EXPECT_EQ(system.status()["workers"].size(), 2U);
+}
+
 // A queue gets a pair for each new worker, and loses no task of one that leaves.
 TEST(Scale, a_queue_follows_the_number_of_its_workers) {
   RunningSystem system("live", config_of(R"(
@@ -229,6 +302,30 @@ TEST(Restart, of_a_worker_with_several_instances_goes_one_by_one) {
   }
   EXPECT_EQ(ready, 3);
   EXPECT_EQ(least, 2);
+}
+
+TEST(Restart, one_by_one_goes_on_when_the_brain_dies_over_it) {
+  RunningSystem system("live", config_of(echo(4)));
+  system.await_all_ready();
+  auto other = bulkhead::connect(system.directory().path("run/live.sock"),
+                                 Deadline::in(std::chrono::seconds(10)));
+  ASSERT_TRUE(other) << other.error().to_string();
+  Result<json> answer = make_error(Errc::closed, "");
+  {
+    std::jthread client([&] {
+      answer =
+          other->request("restart", {{"name", "echo"}}, Deadline::in(std::chrono::seconds(30)));
+    });
+    system.await([](const json& now) { return row(now, "echo.0")["generation"] == 2; },
+                 "the first to be replaced");
+    system.kill_brain();
+  }
+  ASSERT_TRUE(answer) << answer.error().to_string();
+  const auto now = system.status();
+  for (const auto& worker : now["workers"]) {
+    EXPECT_EQ(worker["generation"], 2) << worker.dump();
+    EXPECT_EQ(worker["state"], "ready");
+  }
 }
 
 }  // namespace

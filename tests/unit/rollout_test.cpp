@@ -51,6 +51,22 @@ TEST(Rollout, replaces_one_instance_at_a_time_and_each_is_ready_before_the_next)
   }
   EXPECT_EQ(roll(story, rollout), lines());
   EXPECT_TRUE(rollout.over(story.state));
+  rollout.forget_if_done(story.state);
+  EXPECT_TRUE(rollout.is_idle());
+}
+
+TEST(Rollout, is_not_forgotten_before_the_last_one_is_ready) {
+  CoreStory story = up({worker("echo")});
+  Rollout rollout;
+  rollout.add_rolling(0, 1);
+  roll(story, rollout);
+  story.is_killed(0, 15);
+  EXPECT_TRUE(rollout.over(story.state));
+  rollout.forget_if_done(story.state);
+  EXPECT_FALSE(rollout.is_idle());
+  story.bring_up(0);
+  rollout.forget_if_done(story.state);
+  EXPECT_TRUE(rollout.is_idle());
 }
 
 TEST(Rollout, waits_while_an_instance_that_is_not_its_own_is_away) {
