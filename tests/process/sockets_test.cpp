@@ -103,6 +103,28 @@ TEST(Sockets, a_client_that_comes_while_the_worker_is_dead_is_served_by_its_succ
   EXPECT_EQ(address_of(system.status(), "api"), address);
 }
 
+TEST(Sockets, come_before_the_control_socket_of_a_worker_of_the_runtime) {
+  RunningSystem system(
+      "held",
+      json{{"version", 1},
+           {"name", "held"},
+           {"sockets",
+            {{"one", {{"listen", "tcp:127.0.0.1:0"}}}, {"two", {{"listen", "tcp:127.0.0.1:0"}}}}},
+           {"workers",
+            {{"echo",
+              {{"command", {"echo-worker"}},
+               {"ready", {{"type", "notify"}}},
+               {"provides", {"echo"}},
+               {"sockets", {"two", "one"}}}}}}}
+          .dump());
+  system.await_all_ready();
+  const auto environment = base::read_file(
+      "/proc/" + std::to_string(system.worker("echo.0")["pid"].get<int>()) + "/environ");
+  ASSERT_TRUE(environment);
+  EXPECT_NE(environment->find(std::string("LISTEN_FDNAMES=two:one") + '\0'), std::string::npos);
+  EXPECT_NE(environment->find(std::string("BULKHEAD_CONTROL_FD=5") + '\0'), std::string::npos);
+}
+
 TEST(Sockets, survive_a_reload_that_replaces_their_worker) {
   if (!has_python()) GTEST_SKIP() << "needs /usr/bin/python3";
   RunningSystem system("held",
