@@ -130,6 +130,34 @@ void add_control(CLI::App& app, Asked& asked) {
   });
 }
 
+void add_reload(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<PlanOptions>();
+  auto* planning = app.add_subcommand("plan", "show what a reload of a config would do, and why");
+  planning->add_option("CONFIG", options->config, "JSON file")->required();
+  planning->add_flag("--json", options->json, "as JSON");
+  planning->callback([&asked, options] {
+    asked.action = [&asked, options] { return plan(asked.system, *options); };
+  });
+
+  auto config = std::make_shared<std::string>();
+  auto* reloading =
+      app.add_subcommand("reload", "put a config in force; only what changed restarts");
+  reloading->add_option("CONFIG", *config, "JSON file; the one in force without it");
+  reloading->callback([&asked, config] {
+    asked.action = [&asked, config] { return reload(asked.system, *config); };
+  });
+
+  auto wanted = std::make_shared<ScaleOptions>();
+  auto* scaling = app.add_subcommand("scale", "change the number of a worker's instances");
+  scaling->add_option("NAME", wanted->name, "worker")->required();
+  scaling->add_option("N", wanted->instances, "how many, until the next reload")
+      ->required()
+      ->check(CLI::Range(1, 8192));
+  scaling->callback([&asked, wanted] {
+    asked.action = [&asked, wanted] { return scale(asked.system, *wanted); };
+  });
+}
+
 // CLI11 would take -1 for the largest number there is.
 std::string whole_number(const std::string& text) {
   constexpr std::size_t digits_max = 19;  // less than 2^64 whatever they are
@@ -311,6 +339,7 @@ int run_command_line(int argc, char** argv) {
   add_status(app, asked);
   add_queue(app, asked);
   add_control(app, asked);
+  add_reload(app, asked);
   add_logs(app, asked);
   add_events(app, asked);
   add_call(app, asked);

@@ -66,6 +66,19 @@ Outcome start(const SystemChoice&, const std::string& name);
 Outcome restart(const SystemChoice&, const std::string& name);
 Outcome shutdown(const SystemChoice&);
 
+// reload.cpp
+struct PlanOptions {
+  std::string config;
+  bool json = false;
+};
+Outcome plan(const SystemChoice&, const PlanOptions&);
+Outcome reload(const SystemChoice&, const std::string& config);  // "" = the one in force
+struct ScaleOptions {
+  std::string name;
+  std::uint32_t instances = 0;
+};
+Outcome scale(const SystemChoice&, const ScaleOptions&);
+
 // events.cpp
 struct EventsOptions {
   enum class Format : std::uint8_t { lines, json, terminal };  // terminal: with hints, for `run`

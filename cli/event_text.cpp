@@ -101,6 +101,7 @@ EventText::Words EventText::words_for(const json& event) {
                 std::to_string(number(event, "dropped")) + " so far",
             Colour::red};
   }
+  if (type == "config.reloaded") return {"in force" + because(event), Colour::green};
   if (type == "brain.recovered") {
     return {"supervisor recovered, " + pid_text(event) + ", in " +
                 span_text(std::chrono::microseconds(number(event, "took_us"))),

@@ -120,6 +120,19 @@ std::string links_table(const json& links, bool colours) {
   return table.empty() ? "" : "\n" + table.render(colours);
 }
 
+std::string sockets_table(const json& sockets, bool colours) {
+  Table table({{"SOCKET"}, {"LISTENS AT"}, {"GIVEN TO"}});
+  for (const auto& socket : sockets) {
+    std::string workers;
+    for (const auto& worker : socket.value("workers", json::array())) {
+      if (worker.is_string()) workers += (workers.empty() ? "" : ", ") + worker.get<std::string>();
+    }
+    table.add(
+        {{text(socket, "name")}, {text(socket, "address")}, {workers.empty() ? "-" : workers}});
+  }
+  return table.empty() ? "" : "\n" + table.render(colours);
+}
+
 std::string headline(const json& supervisor, bool colours) {
   return painted(printable(text(supervisor, "name")), Colour::bold, colours) + ", up " +
          seconds(supervisor, "uptime_s") + ", keeper " + text(supervisor, "keeper_pid") +
@@ -134,7 +147,7 @@ std::string page(const json& answer, bool colours) {
     return found == answer.end() ? empty : *found;
   };
   return headline(part("supervisor"), colours) + workers_table(part("workers"), colours) +
-         links_table(part("links"), colours);
+         links_table(part("links"), colours) + sockets_table(part("sockets"), colours);
 }
 
 // False when nobody reads our output any more.

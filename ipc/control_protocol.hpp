@@ -37,6 +37,8 @@ inline constexpr std::string_view link_open = "link.open", link_kept = "link.kep
 inline constexpr std::string_view kill = "kill", start = "start", restart = "restart",
                                   events = "events", event = "event", logs = "logs",
                                   wait_settled = "wait_settled", shutdown = "shutdown";
+inline constexpr std::string_view config = "config", plan = "plan", reload = "reload",
+                                  scale = "scale";
 }  // namespace method
 
 // The descriptor that the message's params.fds or result.fds calls `name`, taken out of the packet.
@@ -96,6 +98,7 @@ struct LinkOpen {  // fds: predecessor, journal and lease, where those are set
   std::optional<TopicPolicy> topic;  // on the wire: {overflow, history}
   bool session = false;
   std::uint16_t max_attempts = 0;  // of a queue; 0: it is none
+  std::uint16_t workers = 0;  // of a queue: how many; one of a higher number is gone. 0: not said
   bool predecessor = false, journal = false, lease = false;
 };
 struct LinkPeer {  // fds: as named in `fds`: "segment", or the parts of a connection in order

@@ -31,6 +31,7 @@ Json encode(const LinkOpen& open) {
                    {"history", open.topic->history}};
   }
   if (open.max_attempts != 0) to["max_attempts"] = open.max_attempts;
+  if (open.workers != 0) to["workers"] = open.workers;
   if (open.predecessor) to["fds"].push_back("predecessor");
   if (open.journal) to["fds"].push_back("journal");
   if (open.lease) to["fds"].push_back("lease");
@@ -58,6 +59,7 @@ Result<LinkOpen> decode(const Json& params) {
       .optional("session", open.session)
       .optional("topic", topic)
       .optional("max_attempts", open.max_attempts)
+      .optional("workers", open.workers)
       .optional("fds", fds);
   if (!topic.is_null()) {
     FieldReader policy("link.open topic", topic);

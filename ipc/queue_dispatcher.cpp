@@ -35,7 +35,7 @@ Result<std::shared_ptr<QueueDispatcher>> QueueDispatcher::open(DispatcherSpec sp
   }
   std::shared_ptr<QueueDispatcher> dispatcher(new QueueDispatcher(spec, std::move(*journal)));
   dispatcher->message_max_ = most - queue_frame_bytes;
-  dispatcher->take_over();
+  dispatcher->take_over(spec.workers);
   return dispatcher;
 }
 
@@ -54,8 +54,9 @@ QueueDispatcher::~QueueDispatcher() {
   }
 }
 
-// What is with a worker stays there: whether that one lives is not known yet.
-void QueueDispatcher::take_over() {
+// What is with a worker stays there: whether that one lives is not known yet. But the queue has lost those
+// from `workers` on for good, and what they held with them.
+void QueueDispatcher::take_over(std::uint16_t workers) {
   for (const SlotIndex slot : journal_.tasks()) {
     const TaskWord word = journal_.word(slot);
     switch (word.state) {
@@ -63,7 +64,10 @@ void QueueDispatcher::take_over() {
       case TaskState::dealt:
       case TaskState::started: {
         Member* const member = member_of(word.worker);
-        if (member == nullptr) break;  // this life has no channel to it; the next may
+        if (member == nullptr) {  // this life has no channel to it; the next may
+          if (workers != 0 && word.worker >= workers) return_unblamed(slot);
+          break;
+        }
         if (!was_sent(slot)) {
           return_unblamed(slot);
           break;
@@ -74,7 +78,11 @@ void QueueDispatcher::take_over() {
         break;
       }
       case TaskState::answered:
-        if (Member* const member = member_of(word.worker)) member->awaited.push_back(slot);
+        if (Member* const member = member_of(word.worker)) {
+          member->awaited.push_back(slot);
+        } else if (workers != 0 && word.worker >= workers) {
+          return_unblamed(slot);
+        }
         break;
       case TaskState::given_up: give_up(slot, true); break;
       case TaskState::letter:

@@ -52,6 +52,7 @@ struct DispatcherSpec {
   std::string link;
   std::uint16_t max_attempts = 3;
   base::UniqueFd journal;
+  std::uint16_t workers = 0;  // that the queue has, with a channel or without; 0: not known
   std::vector<QueueMember> members;
   std::shared_ptr<QuarantineDesk> desk;
 };
@@ -97,7 +98,7 @@ class QueueDispatcher : public std::enable_shared_from_this<QueueDispatcher> {
   };
 
   QueueDispatcher(DispatcherSpec&, QueueJournal);
-  void take_over();
+  void take_over(std::uint16_t workers);
   bool was_sent(SlotIndex) const;
   Member* member_of(std::uint16_t worker) noexcept;
 

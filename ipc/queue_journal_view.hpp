@@ -21,6 +21,7 @@ class QueueJournalView {
   std::uint64_t pushed() const noexcept;
   std::uint64_t outstanding() const noexcept;  // pushed and not over
   std::uint64_t given_up_by(std::uint32_t worker) const noexcept;
+  std::uint32_t workers() const noexcept { return shape_.workers; }  // that it has a tally for
 
  private:
   QueueJournalView(base::MappedRegion region, JournalShape shape) noexcept

@@ -8,7 +8,6 @@
 #include <random>
 
 #include "base/clock.hpp"
-#include "supervisor/sealed_config.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -17,11 +16,6 @@ constexpr Slot logger_slot = first_internal_slot, viewer_slot = first_internal_s
 constexpr std::chrono::milliseconds pulse_period{500};  // a quarter of the keeper's patience
 constexpr std::chrono::milliseconds farewell_patience{1000};
 constexpr std::uint64_t flush_id = 1;
-
-std::uint64_t random_number() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device() | 1;
-}
 
 std::chrono::steady_clock::time_point at(TimeNs when) {
   return std::chrono::steady_clock::time_point(
@@ -45,72 +39,59 @@ std::vector<std::string> viewer_goes_on(const StateRegion& state) {
 
 }  // namespace
 
-Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
-  auto keeper = KeeperClient::adopt(arguments.keeper_page, arguments.keeper_socket);
-  if (!keeper) return keeper.error();
-  auto state = StateRegion::map(arguments.state);
-  if (!state) return state.error();
-  state->beat();
-  const auto source = read_sealed_config(arguments.config);
-  if (!source) return source.error();
-  ParseContext context;
-  context.program_directory = arguments.system.program_directory;
-  context.check_machine = false;
-  auto parsed = parse_config(source->text, source->path, context);
-  if (const auto* issues = std::get_if<std::vector<ConfigIssue>>(&parsed)) {
-    return make_error(Errc::bad_config, format_issue(source->path, issues->front()));
-  }
-  SystemRecord record;
-  if (const auto saved = state->load_system()) {
-    record = *saved;
-  } else {
-    record.random = random_number();
-    record.system_id = random_number();
-  }
-  return std::unique_ptr<Brain>(new Brain(arguments, std::get<SystemConfig>(std::move(parsed)),
-                                          std::move(*keeper), std::move(*state), record));
-}
-
-Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper, StateRegion state,
-             SystemRecord record)
+Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig config,
+             KeeperClient keeper, StateRegion state, SystemRecord record)
     : arguments_(std::move(arguments)),
       config_(std::move(config)),
       plan_(make_plan(config_)),
       keeper_(std::move(keeper)),
+      sockets_(keeper_),
       state_(std::move(state)),
       record_(record),
       journal_(config_, plan_, state_),
       processes_(config_, plan_, arguments_, keeper_, state_, record.system_id),
       logs_(config_, plan_, arguments_, keeper_),
       desk_(io_, config_, plan_, keeper_,
-            {[this](Slot slot) { return processes_.generation(slot); },
+            {[this](Slot slot) {
+  return processes_.generation(slot); },
              [this](Slot slot, Generation generation) {
-               supervision_.apply(BecameReady{slot, generation});
+  supervision_.apply(BecameReady{slot, generation});
              },
-             [this](Slot slot, const Error& error) { violated(slot, error); },
-             [this](const auto& where, const auto& task) { quarantined(where, task); }}),
+             [this](Slot slot, const Error& error) {
+  violated(slot, error); },
+             [this](const auto& where, const auto& task) {
+  quarantined(where, task); }}),
       introducer_(config_, plan_, keeper_, make_post()),
       letters_(config_, plan_, introducer_.journals(), journal_,
                {[this](Slot slot, std::string_view queue) {
-                  desk_.send(slot, ipc::method::queue_requeued, {{"link", queue}}, {});
+  desk_.send(slot, ipc::method::queue_requeued, {{"link", queue}}, {});
                 },
-                [this](Slot slot) { return processes_.generation(slot); },
-                [this](const EventRecord& event) { api_.happened(event); }}),
+                [this](Slot slot) {
+  return processes_.generation(slot); },
+                [this](const EventRecord& event) {
+  api_.happened(event); }}),
       supervision_(plan_, state_, record, make_shell()),
       sessions_(
           config_, plan_, make_post(),
           [this] {
-            const auto id = supervision_.record().next_session++;
-            supervision_.save();
-            return id;
+  const auto id = supervision_.record().next_session++;
+  supervision_.save();
+  return id;
           },
           [this](Slot slot) {
-            return supervision_.instance(slot).status == InstanceStatus::ready;
+  return supervision_.instance(slot).status == InstanceStatus::ready;
           }),
+      configs_(std::move(running),
+                       {arguments_.system.program_directory, config_, plan_, keeper_, state_,
+                        [this](Slot slot) -> const auto& { return supervision_.instance(slot);
+}  // namespace bulkhead::supervisor
+, [this](const auto& wanted) { return sockets_.open(wanted); },
+    [this](const auto& queue) { return introducer_.journals().room(queue); }
+}),
       violations_(plan_.instances.size()),
       probes_(io_,
               [this](Slot slot, Generation generation) {
-                supervision_.apply(BecameReady{slot, generation});
+  supervision_.apply(BecameReady{slot, generation});
               }),
       logger_(io_, processes_, keeper_, state_,
               {"logger",
@@ -119,20 +100,24 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
                nullptr,
                true,
                false,
-               [this](ControlPort& port) { logs_.introduce(port); },
-               [this](const ipc::Packet& packet) { logger_said(packet); }}),
+               [this](ControlPort& port) {
+  introduce_logger(port); },
+               [this](const ipc::Packet& packet) {
+  logger_said(packet); }}),
       viewer_(
           io_, processes_, keeper_, state_,
           {"viewer", viewer_slot, viewer_command(arguments_.system),
-           [this] { return viewer_goes_on(state_); }, false, true, nullptr, nullptr,
+           [this] {
+  return viewer_goes_on(state_); }, false, true, nullptr, nullptr,
            base::signal_bit(SIGTERM)}),  // until it can hear that: it still has the last to show
       server_(io_, base::UniqueFd{arguments_.listener},
               {{}, arguments_.system.name, ::getpid(), keeper_.keeper_pid()},
               {[this](const ClientRequest& request) {
-                 api_.request(request);
-                 if (finished_) leave_when_done();
+  api_.request(request);
+  if (finished_) leave_when_done();
                },
-               [this](ClientId client) { api_.gone(client); }}),
+               [this](ClientId client) {
+  api_.gone(client); }}),
       api_(
           {server_,
            supervision_,
@@ -141,7 +126,14 @@ Brain::Brain(BrainArguments arguments, SystemConfig config, KeeperClient keeper,
            journal_,
            logs_,
            letters_,
-           {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_}}),
+           configs_,
+           rollout_,
+           [this] {
+  roll(); },
+           [this] {
+  hand_over(); },
+           {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_,
+            configs_, sockets_, config_}}),
       bell_(io_, ::dup(keeper_.fd())),
       timer_(io_),
       pulse_(io_),
@@ -180,9 +172,11 @@ int Brain::run() {
   await_bell();
   await_pulse();
   on_bell();  // what came before we listened
+  begin_rollout();
+  roll();
   io_.run();
   if (finished_) (void)keeper_.stop(exit_code_);
-  return exit_code_;
+  return handing_over_ && !finished_ ? keeper_layout::exit_handover : exit_code_;
 }
 
 // A claim {generation, pid} names a process whose end nobody has carried out yet. The exit ring is
@@ -190,8 +184,9 @@ int Brain::run() {
 std::vector<Living> Brain::find_living() {
   std::vector<Living> living(plan_.instances.size());
   for (Slot slot = 0; slot < state_layout::slot_count; ++slot) {
+    if (slot >= living.size() && slot < first_internal_slot) continue;
     const Claim claim = state_.settle(slot);
-    if (claim.pid <= 0 || (slot >= living.size() && slot < first_internal_slot)) continue;
+    if (claim.pid <= 0) continue;
     if (slot < living.size()) living[slot] = {claim.generation, claim.pid};
     processes_.adopt(slot, claim.generation, claim.pid);
   }
@@ -201,6 +196,7 @@ std::vector<Living> Brain::find_living() {
 void Brain::take_over() {
   const TimeNs began = base::monotonic_ns();
   const bool fresh = !state_.load_system().has_value();
+  settle_in(configs_.running());
   const auto living = find_living();
   introducer_.restore();
   desk_.restore();
@@ -219,11 +215,7 @@ void Brain::take_over() {
     if (ready.type == ReadyType::port) probes_.begin(slot, living[slot].generation, ready.port);
   }
   state_.set_taken_over(keeper_.brain_generation());
-  if (keeper_.brain_generation() > 1) {
-    const TimeNs now = base::monotonic_ns();
-    api_.happened(
-        journal_.brain_recovered(keeper_.brain_generation(), ::getpid(), now - began, now));
-  }
+  tell_of_takeover(began);
 }
 
 void Brain::begin_internals() {
@@ -250,7 +242,9 @@ void Brain::on_bell() {
 }
 
 void Brain::on_exit(const ExitEntry& entry) {
-  const Slot slot = entry.slot;
+  const auto known = state_.slot_at(entry.slot);
+  if (!known) return;  // of an earlier config, and carried out then
+  const Slot slot = *known;
   if (processes_.generation(slot) == entry.generation) processes_.ended(slot);
   state_.end(slot, entry.generation);
   if (slot >= first_internal_slot) return on_internal_exit(slot);
@@ -287,7 +281,8 @@ void Brain::spawn(Slot slot, Generation generation) {
     outcome.error = !output ? output.error() : control.error();
     outcome.error_number = outcome.error->code.value();
   } else {
-    outcome = processes_.start(slot, generation, {control->get(), *output});
+    outcome =
+        processes_.start(slot, generation, {control->get(), *output, sockets_.of(config, config_)});
   }
   if (outcome.pid != 0) {
     supervision_.apply(Started{slot, outcome.generation, outcome.pid});
@@ -307,6 +302,7 @@ void Brain::spawn(Slot slot, Generation generation) {
 
 void Brain::changed() {
   sessions_.retry(base::monotonic_ns());
+  roll();
   api_.changed();
   arm_timer();
 }
@@ -357,6 +353,7 @@ void Brain::finished(int exit_code) {
   if (exit_code != 0 && !failed.empty())
     std::fprintf(stderr, "bulkhead: failed: %s\n", failed.c_str());
   api_.finished();
+  sockets_.keep_only({});  // their files, too
   viewer_.retire(SIGTERM);
   if (auto* port = logger_.port()) {
     port->send(ipc::request(flush_id, "log.flush", ipc::Json::object()));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/control_api.hpp"
+#include "supervisor/held_sockets.hpp"
 #include "supervisor/port_probes.hpp"
 
 namespace bulkhead::supervisor {
@@ -24,7 +25,7 @@ class Brain {
   int run();
 
  private:
-  Brain(BrainArguments, SystemConfig, KeeperClient, StateRegion, SystemRecord);
+  Brain(BrainArguments, RunningConfig, SystemConfig, KeeperClient, StateRegion, SystemRecord);
 
   Supervision::Shell make_shell();
   WorkerPost make_post();
@@ -47,6 +48,16 @@ class Brain {
   void logger_said(const ipc::Packet&);
   void leave_when_done();
 
+  // brain_config.cpp
+  Result<void> begin_sockets();
+  void settle_in(const RunningConfig&);
+  void introduce_logger(ControlPort&);
+  void tell_of_takeover(TimeNs began);
+  void begin_rollout();
+  void roll();
+  bool has_everybody_left() const;
+  void hand_over();
+
   struct Violations {
     TimeNs quiet_until = 0;
     std::uint64_t unsaid = 0;
@@ -57,6 +68,7 @@ class Brain {
   SystemConfig config_;
   Plan plan_;
   KeeperClient keeper_;
+  HeldSockets sockets_;
   StateRegion state_;
   SystemRecord record_;  // as it was at the start
   boost::asio::io_context io_;
@@ -68,7 +80,11 @@ class Brain {
   DeadLetters letters_;
   Supervision supervision_;
   Sessions sessions_;
+  ConfigDesk configs_;
+  Rollout rollout_;
   std::vector<Violations> violations_;  // by slot
+  std::vector<std::string>
+      former_logs_;  // of instances that are gone: the logger has to let go of them
   PortProbes probes_;
   InternalWorker logger_, viewer_;
   std::vector<InternalWorker*> internals_;
@@ -79,6 +95,7 @@ class Brain {
   std::uint32_t stop_requests_seen_ = 0;
   int exit_code_ = 0;
   bool finished_ = false, flushed_ = false;
+  bool rolls_ = false, is_rolling_ = false, handing_over_ = false;
 };
 
 }  // namespace bulkhead::supervisor

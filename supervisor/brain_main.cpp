@@ -1,4 +1,6 @@
 // bulkhead-brain: started by the keeper, never by hand.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 
@@ -19,5 +21,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bulkhead: brain: %s\n", brain.error().to_string().c_str());
     return 1;
   }
-  return (*brain)->run();
+  const int code = (*brain)->run();
+  // At once: a brain that closes its end and lives on is killed, and its end would not look like a handover.
+  if (code == keeper_layout::exit_handover) ::_exit(code);
+  return code;
 }

@@ -83,11 +83,21 @@ struct Provided {
   Transport transport = Transport::shm;
 };
 
+// Held by the keeper, and listening for as long as the system runs.
+struct SocketConfig {
+  std::string name;
+  std::string listen;      // as it was written: "tcp:127.0.0.1:80", "unix:/run/api.sock"
+  std::string host, path;  // of tcp: an address in numbers; of unix: absolute
+  std::uint16_t port = 0;  // of tcp; 0: the kernel chooses, once
+};
+
 struct WorkerConfig {
   std::string name;
   std::vector<std::string> command;  // ${index} and ${env:NAME} not yet expanded
   std::string executable;            // absolute path of command[0]
   std::uint32_t instances = 1;
+  std::uint32_t first_instance = 0;  // of one that is leaving; see running_config.hpp
+  bool leaving = false;
   WorkerKind kind = WorkerKind::service;
   Duration every{};  // of a scheduled one
   Significant significant = Significant::no;
@@ -105,7 +115,8 @@ struct WorkerConfig {
   std::optional<int> nice;
   bool runtime = true;  // false hides the control descriptor from a plain program
   std::vector<Provided> provides;
-  std::string config_json = "{}";  // handed to the worker as it stands
+  std::vector<std::string> sockets;  // that it is given, as LISTEN_FDS in this order
+  std::string config_json = "{}";    // handed to the worker as it stands
 };
 
 struct LinkConfig {
@@ -135,7 +146,12 @@ struct SystemConfig {
   std::vector<WorkerConfig> workers;  // in the file's order
   std::vector<LinkConfig> links;
   std::vector<GroupConfig> groups;
+  std::vector<SocketConfig> sockets;
   std::uint32_t max_parallel_starts = 0;  // 0: twice the number of CPUs
+
+  // Of the config in force, not of who leaves; nullptr for an unknown one.
+  const WorkerConfig* find_worker(std::string_view worker) const noexcept;
+  const LinkConfig* find_link(std::string_view link) const noexcept;
 };
 
 // One finding. Lines and columns count from 1; columns are in bytes.
@@ -151,6 +167,7 @@ std::string format_issue(const std::string& file, const ConfigIssue&);  // FILE:
 struct ParseContext {
   std::string program_directory;  // where built-in workers lie and are found by bare name
   bool check_machine = true;      // executables, directories, users, descriptor limit
+  std::map<std::string, std::uint32_t> scaled = {};  // by worker: instances instead of the text's
 };
 
 using ParsedConfig = std::variant<SystemConfig, std::vector<ConfigIssue>>;

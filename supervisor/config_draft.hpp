@@ -67,6 +67,10 @@ inline constexpr std::uint64_t history_max = 1'000'000;  // messages
 // config_topics.cpp: what a topic has and a channel has not. `from` is known by then.
 void read_topic_ends(Draft&, const ObjectAt& section, LinkConfig&);
 
+// config_sockets.cpp: before the workers, which name them.
+void read_sockets(Draft&, const At&);
+void read_worker_sockets(const Draft&, const At&, WorkerConfig&);
+
 // config_checks.cpp: what only shows when all of it is known.
 void check_dependencies(Draft&);
 void check_services(Draft&);

@@ -105,7 +105,8 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
             {"sandbox", "none"},
             {"warm_spares", 0},
             {"runtime", worker.runtime},
-            {"provides", provides_json(worker.provides)}};
+            {"provides", provides_json(worker.provides)},
+            {"sockets", worker.sockets}};
   if (worker.kind == WorkerKind::scheduled) json["every"] = format_duration(worker.every);
   if (worker.watchdog) json["watchdog"] = {{"timeout", format_duration(*worker.watchdog)}};
   if (!worker.user.empty()) json["user"] = worker.user;
@@ -157,10 +158,17 @@ Json effective_json(const SystemConfig& config) {
     workers[worker.name] = worker_json(worker, config.name);
   for (const GroupConfig& group : config.groups) groups[group.name] = group_json(group);
   for (const LinkConfig& link : config.links) links[link.name] = link_json(link);
-  return {
-      {"version", 1},       {"name", config.name},
-      {"workers", workers}, {"groups", groups},
-      {"links", links},     {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
+  Json sockets = Json::object();
+  for (const SocketConfig& socket : config.sockets) {
+    sockets[socket.name] = {{"listen", socket.listen}};
+  }
+  return {{"version", 1},
+          {"name", config.name},
+          {"workers", workers},
+          {"groups", groups},
+          {"links", links},
+          {"sockets", sockets},
+          {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
 }
 
 }  // namespace bulkhead::supervisor

@@ -9,16 +9,9 @@
 
 namespace bulkhead::supervisor::config_keys {
 
-inline constexpr std::array system{
-    Key{"$schema"},
-    Key{"version"},
-    Key{"name"},
-    Key{"defaults"},
-    Key{"workers"},
-    Key{"links"},
-    Key{"supervisor"},
-    Key{"groups"},
-    Key{"sockets", "no sockets are held for workers; let them open their own"}};
+inline constexpr std::array system{Key{"$schema"},    Key{"version"}, Key{"name"},
+                                   Key{"defaults"},   Key{"workers"}, Key{"links"},
+                                   Key{"supervisor"}, Key{"groups"},  Key{"sockets"}};
 inline constexpr std::array defaults{Key{"restart"}, Key{"stop"}, Key{"logs"}};
 inline constexpr std::array restart{Key{"policy"}, Key{"backoff"}, Key{"limit"}};
 inline constexpr std::array backoff{Key{"initial"}, Key{"max"}, Key{"factor"}, Key{"jitter"},
@@ -27,17 +20,29 @@ inline constexpr std::array limit{Key{"count"}, Key{"within"}, Key{"then"}};
 inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
 inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
 inline constexpr std::array worker{
-    Key{"command"},     Key{"instances"},
-    Key{"kind"},        Key{"every"},
-    Key{"significant"}, Key{"ready"},
-    Key{"watchdog"},    Key{"depends_on"},
-    Key{"restart"},     Key{"stop"},
-    Key{"logs"},        Key{"env"},
-    Key{"working_dir"}, Key{"user"},
-    Key{"limits"},      Key{"cpu"},
-    Key{"runtime"},     Key{"provides"},
-    Key{"config"},      Key{"sandbox"},
-    Key{"warm_spares"}, Key{"contain", "workers share the pid namespace of the system; remove it"}};
+    Key{"command"},
+    Key{"instances"},
+    Key{"kind"},
+    Key{"every"},
+    Key{"significant"},
+    Key{"ready"},
+    Key{"watchdog"},
+    Key{"depends_on"},
+    Key{"restart"},
+    Key{"stop"},
+    Key{"logs"},
+    Key{"env"},
+    Key{"working_dir"},
+    Key{"user"},
+    Key{"limits"},
+    Key{"cpu"},
+    Key{"runtime"},
+    Key{"provides"},
+    Key{"sockets"},
+    Key{"config"},
+    Key{"sandbox"},
+    Key{"warm_spares"},
+    Key{"contain", "workers share the pid namespace of the system; remove it"}};
 inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
@@ -50,6 +55,7 @@ inline constexpr std::array link{Key{"type"},         Key{"from"},         Key{"
                                  Key{"wait"},         Key{"overflow"},     Key{"history"},
                                  Key{"max_attempts"}, Key{"lease_timeout"}};
 inline constexpr std::array subscriber{Key{"worker"}, Key{"overflow"}, Key{"history"}};
+inline constexpr std::array socket{Key{"listen"}};
 inline constexpr std::array supervisor{
     Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};
 
@@ -73,6 +79,7 @@ inline constexpr std::array<Section, 17> sections{{{"system", system},
                                                    {"group", group},
                                                    {"link", link},
                                                    {"subscriber", subscriber},
+                                                   {"socket", socket},
                                                    {"supervisor", supervisor}}};
 
 inline constexpr Named<RestartPolicy> restart_policy[] = {{"always", RestartPolicy::always},

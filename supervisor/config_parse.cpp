@@ -66,6 +66,7 @@ void read_system(Draft& draft, const At& root) {
     section.missing("name", R"(expected the system's name, such as "name": "demo")");
   }
   if (const auto found = section.find("defaults")) read_defaults(draft, *found);
+  if (const auto found = section.find("sockets")) read_sockets(draft, *found);
   if (const auto found = section.find("workers")) {
     read_workers(draft, *found);
   } else {
@@ -85,6 +86,19 @@ void read_system(Draft& draft, const At& root) {
 }
 
 }  // namespace
+
+const WorkerConfig* SystemConfig::find_worker(std::string_view worker) const noexcept {
+  const auto found = std::find_if(workers.begin(), workers.end(), [&](const auto& known) {
+    return known.name == worker && !known.leaving;
+  });
+  return found == workers.end() ? nullptr : &*found;
+}
+
+const LinkConfig* SystemConfig::find_link(std::string_view link) const noexcept {
+  const auto found = std::find_if(links.begin(), links.end(),
+                                  [&](const auto& known) { return known.name == link; });
+  return found == links.end() ? nullptr : &*found;
+}
 
 const WorkerConfig* Draft::find_worker(std::string_view name) const {
   const auto found = worker_index.find(name);

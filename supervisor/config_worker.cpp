@@ -265,6 +265,7 @@ void read_how_it_runs(Draft& draft, const ObjectAt& section, WorkerConfig& worke
     read_logs(*found, draft.config.directory, worker.logs);
   if (const auto found = section.find("runtime")) keep(worker.runtime, read_boolean(*found));
   if (const auto found = section.find("provides")) read_provides(*found, worker);
+  if (const auto found = section.find("sockets")) read_worker_sockets(draft, *found, worker);
 }
 
 void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& worker) {
@@ -353,6 +354,8 @@ void read_workers(Draft& draft, const At& at) {
     WorkerConfig& worker = draft.config.workers.emplace_back(draft.worker_defaults);
     worker.name = name;
     read_worker(draft, worker_at, worker);
+    const auto scaled = draft.context.scaled.find(name);
+    if (scaled != draft.context.scaled.end()) worker.instances = scaled->second;
   }
 }
 

@@ -13,27 +13,13 @@ constexpr std::size_t events_per_answer = 1000;
 
 bool alive(const InstanceState& instance) { return instance.pid != 0; }
 
-bool is_up(const InstanceState& instance) {
-  const bool between_runs =  // of a scheduled one
-      instance.status == InstanceStatus::waiting && instance.due != time_never;
-  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done ||
-         between_runs;
-}
+}  // namespace
 
-bool gave_up(const InstanceState& instance) {
-  return instance.status == InstanceStatus::failed ||
-         instance.status == InstanceStatus::half_open ||
-         instance.status == InstanceStatus::quarantined;
-}
-
-// 0 for a request that bears none.
 std::uint64_t operation_of(const ClientRequest& request) {
   const auto operation = request.params.find("operation");
   if (operation == request.params.end()) return 0;
   return std::hash<std::string>{}(operation->dump()) | 1;
 }
-
-}  // namespace
 
 ControlApi::ControlApi(Parts parts) : parts_(parts), plan_(parts.status.plan) {}
 
@@ -64,6 +50,10 @@ Result<void> ControlApi::dispatch(const ClientRequest& request) {
   if (request.method == method::service_connect) return connect_service(request);
   if (request.method == method::queue) return queues(request);
   if (request.method == method::queue_requeue) return requeue(request);
+  if (request.method == method::config) return show_config(request);
+  if (request.method == method::plan) return plan_config(request);
+  if (request.method == method::reload) return reload(request);
+  if (request.method == method::scale) return scale(request);
   if (request.method == method::wait_settled) {
     wait(request, [this] {
       auto outcome = settled();
@@ -95,15 +85,17 @@ ipc::Json ControlApi::names(const std::vector<Slot>& slots) const {
   return list;
 }
 
+bool ControlApi::was_carried_out(std::uint64_t operation) const {
+  const auto& known = parts_.supervision.record().operations;
+  return std::find(known.begin(), known.end(), operation) != known.end();
+}
+
 // A client that lost its connection in the middle of a write repeats it with the same id.
 bool ControlApi::first_time(const ClientRequest& request) {
   const std::uint64_t id = operation_of(request);
   if (id == 0) return true;
+  if (was_carried_out(id)) return false;
   SystemRecord& record = parts_.supervision.record();
-  if (std::find(record.operations.begin(), record.operations.end(), id) !=
-      record.operations.end()) {
-    return false;
-  }
   record.operations[record.operations_recorded++ % record.operations.size()] = id;
   parts_.supervision.save();
   return true;
@@ -190,13 +182,16 @@ Result<void> ControlApi::restart(const ClientRequest& request) {
   std::vector<Generation> before;
   for (const Slot slot : *slots) before.push_back(parts_.supervision.instance(slot).generation);
   const bool first = first_time(request);
-  if (first) {
-    for (const Slot slot : *slots) parts_.supervision.apply(WantRestart{slot});
+  if (first && slots->size() > 1) {
+    replace_one_by_one(*slots);
+  } else if (first) {
+    parts_.supervision.apply(WantRestart{slots->front()});
   }
   wait(request, [this, slots = *slots, before, first]() -> Outcome {
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const auto& instance = parts_.supervision.instance(slots[i]);
-      const bool fresh = !first || instance.generation != before[i];
+      const bool fresh = first ? instance.generation != before[i]
+                               : !parts_.rollout.waits(parts_.supervision.state(), slots[i]);
       if (fresh && gave_up(instance)) {
         return Result<ipc::Json>(make_error(
             Errc::exec_failed,

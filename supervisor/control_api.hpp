@@ -7,14 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/config_desk.hpp"
 #include "supervisor/control_server.hpp"
 #include "supervisor/dead_letters.hpp"
 #include "supervisor/event_journal.hpp"
 #include "supervisor/log_feed.hpp"
+#include "supervisor/rollout.hpp"
 #include "supervisor/sessions.hpp"
 #include "supervisor/status_report.hpp"
 
 namespace bulkhead::supervisor {
+
+// Of a request; 0 for one that bears none.
+std::uint64_t operation_of(const ClientRequest&);
 
 // Answers at once, or when the state that was asked for is reached; a client that leaves takes its
 // waiting requests along. Threads: the brain's loop. After a crash of the brain: clients
@@ -29,6 +34,10 @@ class ControlApi {
     EventJournal& journal;
     LogFeed& logs;
     DeadLetters& letters;
+    ConfigDesk& configs;
+    Rollout& rollout;
+    std::function<void()> roll;       // the rollout has been given something to do
+    std::function<void()> hand_over;  // to a brain that begins with another config
     StatusSources status;
   };
 
@@ -60,9 +69,19 @@ class ControlApi {
   Result<void> connect_service(const ClientRequest&);
   Result<void> queues(const ClientRequest&);
   Result<void> requeue(const ClientRequest&);
+  // control_reload.cpp
+  Result<void> show_config(const ClientRequest&);
+  Result<void> plan_config(const ClientRequest&);
+  Result<void> reload(const ClientRequest&);
+  Result<void> scale(const ClientRequest&);
+  Result<void> put_in_force(const ClientRequest&, const std::function<Result<bool>()>& change);
+  Outcome in_force(const std::vector<Slot>& touched) const;
+  Outcome all_left() const;
+  void replace_one_by_one(const std::vector<Slot>&);
   Outcome settled() const;
   void wait(const ClientRequest&, std::function<Outcome()>);
   bool first_time(const ClientRequest&);
+  bool was_carried_out(std::uint64_t operation) const;
   Result<std::vector<Slot>> named(const ClientRequest&) const;
   ipc::Json names(const std::vector<Slot>&) const;
 
@@ -73,5 +92,18 @@ class ControlApi {
   std::vector<std::pair<ClientId, std::uint64_t>> shutdown_waiters_;
   bool start_is_over_ = false;
 };
+
+inline bool is_up(const InstanceState& instance) noexcept {
+  const bool between_runs =  // of a scheduled one
+      instance.status == InstanceStatus::waiting && instance.due != time_never;
+  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done ||
+         between_runs;
+}
+
+inline bool gave_up(const InstanceState& instance) noexcept {
+  return instance.status == InstanceStatus::failed ||
+         instance.status == InstanceStatus::half_open ||
+         instance.status == InstanceStatus::quarantined;
+}
 
 }  // namespace bulkhead::supervisor

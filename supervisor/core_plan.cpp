@@ -9,7 +9,8 @@ namespace bulkhead::supervisor {
 namespace {
 
 void add_instances(Plan& plan, const WorkerConfig& config, std::uint32_t worker_index) {
-  for (std::uint32_t index = 0; index < config.instances; ++index) {
+  const std::uint32_t end = config.first_instance + config.instances;
+  for (std::uint32_t index = config.first_instance; index < end; ++index) {
     plan.instances.push_back(InstancePlan{.name = config.name + "." + std::to_string(index),
                                           .worker = config.name,
                                           .index = index,
@@ -64,16 +65,18 @@ Plan make_plan(const SystemConfig& config) {
   std::map<std::string, std::uint32_t> position;
   for (const WorkerConfig& worker : config.workers) {
     const auto index = static_cast<std::uint32_t>(plan.workers.size());
-    position[worker.name] = index;
+    if (!worker.leaving) position[worker.name] = index;
     plan.workers.push_back(WorkerPlan{.name = worker.name,
                                       .first = static_cast<Slot>(plan.instances.size()),
                                       .count = worker.instances,
+                                      .leaving = worker.leaving,
                                       .needs = {},
                                       .needed_by = {},
                                       .group = no_group});
     add_instances(plan, worker, index);
   }
   for (const WorkerConfig& worker : config.workers) {
+    if (worker.leaving) continue;
     const std::uint32_t own = position.at(worker.name);
     for (const auto& [name, level] : worker.depends_on) {
       const auto found = position.find(name);

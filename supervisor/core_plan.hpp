@@ -34,6 +34,7 @@ struct WorkerPlan {
   std::string name;
   Slot first = 0;
   std::uint32_t count = 0;
+  bool leaving = false;  // it is no part of the config in force any more
   std::vector<std::pair<std::uint32_t, DependsOn>> needs;  // position in Plan::workers
   std::vector<std::uint32_t> needed_by;
   GroupIndex group = no_group;  // that it is a member of

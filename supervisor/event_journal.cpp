@@ -23,6 +23,7 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::task_quarantined: return "task.quarantined";
     case EventType::task_requeued: return "task.requeued";
     case EventType::task_dropped: return "task.dropped";
+    case EventType::config_reloaded: return "config.reloaded";
   }
   return "?";
 }
@@ -35,7 +36,7 @@ EventRecord EventJournal::worker(EventType type, const Announce& what, std::stri
   EventRecord record;
   record.t_ns = type == EventType::worker_exited && what.cause.at != 0 ? what.cause.at : now;
   record.type = static_cast<std::uint16_t>(type);
-  record.slot = what.slot;
+  record.slot = state_.seat(what.slot);
   record.generation = what.generation;
   record.pid = what.pid;
   record.cause_kind = static_cast<std::uint8_t>(what.cause.kind);
@@ -59,6 +60,18 @@ EventRecord EventJournal::brain_recovered(std::uint32_t generation, std::int32_t
   return record;
 }
 
+EventRecord EventJournal::config_reloaded(std::uint64_t serial, std::string_view summary,
+                                          TimeNs now) {
+  EventRecord record;
+  record.t_ns = now;
+  record.type = static_cast<std::uint16_t>(EventType::config_reloaded);
+  record.slot = first_internal_slot;
+  record.extra[0] = serial;
+  set_text(record, summary);
+  record.sequence = state_.append(record);
+  return record;
+}
+
 // It is said again only after a death, so what was heard before stands among the latest.
 std::optional<EventRecord> EventJournal::task(const TaskNews& news, TimeNs now) {
   constexpr std::uint64_t looked_at_most = 4096;
@@ -75,7 +88,7 @@ std::optional<EventRecord> EventJournal::task(const TaskNews& news, TimeNs now) 
   EventRecord record;
   record.t_ns = now;
   record.type = static_cast<std::uint16_t>(news.type);
-  record.slot = news.slot;
+  record.slot = state_.seat(news.slot);
   record.generation = news.generation;
   record.extra = extra;
   record.sequence = state_.append(record);
@@ -99,6 +112,13 @@ EventJournal::Page EventJournal::read(std::uint64_t since, std::size_t at_most) 
   return page;
 }
 
+std::string EventJournal::name_at(Slot seat) const {
+  const auto slot = state_.slot_at(seat);
+  if (slot && *slot < plan_.instances.size()) return plan_.instances[*slot].name;
+  const auto former = by_seat_.find(seat);
+  return former == by_seat_.end() ? "?" : former->second;
+}
+
 nlohmann::json EventJournal::render(const EventRecord& record) const {
   const auto type = static_cast<EventType>(record.type);
   nlohmann::json event{{"seq", record.sequence},
@@ -111,7 +131,13 @@ nlohmann::json EventJournal::render(const EventRecord& record) const {
     event["took_us"] = record.extra[0] / 1000;
     return event;
   }
-  event["name"] = record.slot < plan_.instances.size() ? plan_.instances[record.slot].name : "?";
+  if (type == EventType::config_reloaded) {
+    event["name"] = "config";
+    event["serial"] = record.extra[0];
+    event["text"] = text(record);
+    return event;
+  }
+  event["name"] = name_at(record.slot);
   const bool of_task = type == EventType::task_quarantined || type == EventType::task_requeued ||
                        type == EventType::task_dropped;
   if (of_task) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +31,7 @@ enum class EventType : std::uint16_t {
   task_quarantined,
   task_requeued,
   task_dropped,
+  config_reloaded = 40,
 };
 std::string_view to_string(EventType) noexcept;  // "worker.starting"
 
@@ -41,6 +44,10 @@ class EventJournal {
   EventRecord worker(EventType, const Announce&, std::string_view text, TimeNs now);
   EventRecord brain_recovered(std::uint32_t generation, std::int32_t pid, std::uint64_t took_ns,
                               TimeNs now);
+
+  EventRecord config_reloaded(std::uint64_t serial, std::string_view summary, TimeNs now);
+  // Names of instances that were, by their place in the state memory.
+  void remember(std::map<Slot, std::string> by_seat) { by_seat_ = std::move(by_seat); }
 
   // What befell a task of a queue. Nothing when that was told before: who says it again does not know
   // whether it was heard.
@@ -66,9 +73,12 @@ class EventJournal {
   nlohmann::json render(const EventRecord&) const;
 
  private:
+  std::string name_at(Slot seat) const;
+
   const SystemConfig& config_;
   const Plan& plan_;
   StateRegion& state_;
+  std::map<Slot, std::string> by_seat_;
 };
 
 }  // namespace bulkhead::supervisor

@@ -7,8 +7,6 @@
 #include "ipc/end_page.hpp"
 #include "ipc/epoch.hpp"
 #include "ipc/queue_frame.hpp"
-#include "supervisor/config_keys.hpp"
-#include "supervisor/topic_status.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -167,6 +165,7 @@ std::string Introducer::complaint(Slot slot) const {
 }
 
 void Introducer::open_links(Slot slot) {
+  greeted_.insert(slot);
   for (const auto& [pair, side] : sides_of(slot)) {
     if (!openable(*pair, side)) continue;
     make_way(*pair, side);
@@ -202,6 +201,7 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
   if (journals_.is_queue(pair.link)) {
     open.options.max_message += ipc::queue_frame_bytes;  // the user's limit is for what is inside
     open.max_attempts = link.max_attempts;
+    open.workers = static_cast<std::uint16_t>(config_.find_worker(link.to.front())->instances);
     open.journal = side == ipc::Side::from;
     if (open.journal) fds.push_back(journals_.fd(pair.link));
     if (link.lease_timeout && side == ipc::Side::to) {
@@ -242,6 +242,7 @@ void Introducer::send_peer(const Pair& pair, ipc::Side receiver, std::uint16_t e
 
 Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::UniqueFd segment) {
   Pair* pair = find_pair(offer.pair);
+  if (pair == nullptr && may_be_former(slot)) return {};
   if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
     return make_error(Errc::protocol_violation,
                       plan_.instances[slot].name +
@@ -289,6 +290,7 @@ void Introducer::connect(Pair& pair) {
 
 Result<void> Introducer::closed(Slot slot, const ipc::LinkClosed& closed) {
   Pair* pair = find_pair(closed.pair);
+  if (pair == nullptr && may_be_former(slot)) return {};
   if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
     return make_error(
         Errc::protocol_violation,
@@ -315,6 +317,7 @@ Result<Introducer::Quarantined> Introducer::quarantined(Slot slot,
 }
 
 void Introducer::died(Slot slot) {
+  greeted_.erase(slot);
   for (const auto& [pair, side] : sides_of(slot)) {
     if (side == ipc::Side::to) leases_.forget(pair->name);
     PairSide& mine = pair->side(side);
@@ -356,44 +359,6 @@ void Introducer::collect() {
     }
     connect(pair);
   }
-}
-
-nlohmann::json Introducer::status() const {
-  auto rows = nlohmann::json::array();
-  for (auto at = pairs_.begin(); at != pairs_.end(); ++at) {
-    const Pair& pair = *at;
-    const LinkConfig& link = config_.links[pair.link];
-    if (pair.topic) {  // one row for all of its pairs, which stand together
-      const auto end = std::find_if(at, pairs_.end(),
-                                    [&](const Pair& other) { return other.link != pair.link; });
-      rows.push_back(topic_row(link, plan_, {at, end}));
-      at = std::prev(end);
-      continue;
-    }
-    const auto* writer = pair.from.newest();
-    const auto* reader = pair.to.newest();
-    const std::uint64_t sent = writer != nullptr ? committed_count(*writer) : 0;
-    const std::uint64_t acknowledged = reader != nullptr ? acknowledged_count(*reader) : 0;
-    const std::uint64_t redelivered =
-        reader != nullptr && reader->page ? ipc::load_redelivered(reader->page->page()) : 0;
-    rows.push_back(
-        {{"name", link.name},
-         {"type", config_keys::word(config_keys::link_type, link.type)},
-         {"transport", to_string(link.transport)},
-         {"from", plan_.instances[pair.from.slot].name},
-         {"to", plan_.instances[pair.to.slot].name},
-         {"sent", sent},
-         {"acknowledged", acknowledged},
-         {"redelivered", redelivered},
-         {"dropped", 0},
-         {"quarantined", journals_.given_up_by(pair.link, plan_.instances[pair.to.slot].index)},
-         {"depth", sent > acknowledged ? sent - acknowledged : 0},
-         {"from_epoch", pair.from.epoch},
-         {"to_epoch", pair.to.epoch}});
-    if (journals_.is_queue(pair.link))
-      rows.back()["outstanding"] = journals_.outstanding(pair.link);
-  }
-  return rows;
 }
 
 }  // namespace bulkhead::supervisor

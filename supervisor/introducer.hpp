@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,6 +58,8 @@ class Introducer {
   void collect();
 
   nlohmann::json status() const;  // "links" of `status --json`
+  // Lets go of all that lies on the link, whose workers are all down. Idempotent while they are.
+  void make_empty(const std::string& link);
   QueueJournals& journals() noexcept { return journals_; }
   LeaseWatch& leases() noexcept { return leases_; }
   // Why an instance starts without some of its links, "" normally.
@@ -81,6 +84,7 @@ class Introducer {
                  std::vector<std::string> names, std::span<const int> fds);
   void connect(Pair&);
   void forget(Pair&, ipc::Side, std::uint16_t epoch);
+  bool may_be_former(Slot) const;
 
   const SystemConfig& config_;
   const Plan& plan_;
@@ -89,6 +93,7 @@ class Introducer {
   QueueJournals journals_;
   mutable LeaseWatch leases_;  // makes its pages when it is asked for one
   mutable std::vector<Pair> pairs_;
+  std::set<Slot> greeted_;  // by this brain
 };
 
 }  // namespace bulkhead::supervisor

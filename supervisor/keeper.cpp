@@ -206,8 +206,12 @@ void Keeper::bury_brain(const siginfo_t& status) noexcept {
   while (!finished_ && serve_one_request()) {
   }
   if (finished_) return;
-  report("the brain (pid %d) died: %s %d; starting another", brain_.pid(), describe_death(status),
-         status.si_status);
+  const bool handed_over =
+      status.si_code == CLD_EXITED && status.si_status == keeper_layout::exit_handover;
+  if (!handed_over) {
+    report("the brain (pid %d) died: %s %d; starting another", brain_.pid(), describe_death(status),
+           status.si_status);
+  }
   brain_.forget();
   answer_waits_ = false;
   start_brain_at_ = base::monotonic_ns() + restart_.delay_after_death(brain_had_taken_over());

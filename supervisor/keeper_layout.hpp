@@ -81,6 +81,9 @@ constexpr std::size_t page_bytes(std::uint32_t store_entries, std::uint32_t exit
   return exits_offset(store_entries) + std::size_t{exit_entries} * sizeof(ExitEntry);
 }
 
+// The exit code of a brain that ends so that its successor begins with another config.
+inline constexpr int exit_handover = 120;
+
 // --- packets of the brain's SOCK_SEQPACKET pair ---
 
 enum class Operation : std::uint32_t {

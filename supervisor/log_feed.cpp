@@ -27,9 +27,7 @@ LogFeed::LogFeed(const SystemConfig& config, const Plan& plan, const BrainArgume
 }
 
 const WorkerConfig& LogFeed::worker_of(Slot slot) const {
-  return *std::find_if(config_.workers.begin(), config_.workers.end(), [&](const auto& worker) {
-    return worker.name == plan_.instances[slot].worker;
-  });
+  return config_.workers[plan_.instances[slot].worker_index];
 }
 
 std::string LogFeed::path(Slot slot) const {
@@ -52,15 +50,22 @@ Result<int> LogFeed::output(Slot slot, ControlPort* logger) {
     if (const auto stored = keeper_.put(tag, fd); !stored) return stored.error();
   }
   pipe = {std::move(ends->first), std::move(ends->second)};
-  std::error_code ignored;  // the logger reports a directory that it cannot write to
-  std::filesystem::create_directories(std::filesystem::path(path(slot)).parent_path(), ignored);
+  make_directory(slot);
   if (logger != nullptr) announce(*logger, slot);
   return pipe.write.get();
 }
 
+void LogFeed::make_directory(Slot slot) const {
+  std::error_code ignored;  // the logger reports a directory that it cannot write to
+  std::filesystem::create_directories(std::filesystem::path(path(slot)).parent_path(), ignored);
+}
+
+// A reload may have brought another directory for a pipe that there is.
 void LogFeed::introduce(ControlPort& logger) const {
   for (Slot slot = 0; slot < pipes_.size(); ++slot) {
-    if (pipes_[slot].read.is_open()) announce(logger, slot);
+    if (!pipes_[slot].read.is_open()) continue;
+    make_directory(slot);
+    announce(logger, slot);
   }
 }
 

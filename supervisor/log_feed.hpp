@@ -31,6 +31,7 @@ class LogFeed {
     base::UniqueFd read, write;
   };
 
+  void make_directory(Slot) const;
   void announce(ControlPort& logger, Slot) const;
   const WorkerConfig& worker_of(Slot) const;
 

@@ -19,7 +19,10 @@ namespace {
 std::vector<Slot> slots_of(const Plan& plan, const std::string& worker) {
   std::vector<Slot> slots;
   for (Slot slot = 0; slot < plan.instances.size(); ++slot) {
-    if (plan.instances[slot].worker == worker) slots.push_back(slot);
+    const InstancePlan& instance = plan.instances[slot];
+    if (instance.worker == worker && !plan.workers[instance.worker_index].leaving) {
+      slots.push_back(slot);
+    }
   }
   return slots;
 }

@@ -21,7 +21,9 @@ namespace bulkhead::supervisor {
 namespace {
 
 constexpr auto sweep_patience = std::chrono::seconds(1);
-constexpr int control_fd_number = 3;  // the first free one: nothing passes LISTEN_FDS before it
+constexpr int first_fd_number =
+    3;  // of LISTEN_FDS (sd_listen_fds(3)); the control socket follows them
+constexpr std::string_view listen_pid = "LISTEN_PID=";
 
 Result<base::Credentials> look_up_user(const std::string& name) {
   errno = 0;
@@ -100,15 +102,15 @@ Processes::Processes(const SystemConfig& config, const Plan& plan, const BrainAr
 
 std::string Processes::cookie(Slot slot, Generation generation) const {
   std::ostringstream text;
-  text << "BULKHEAD_COOKIE=" << std::hex << system_id_ << '/' << slot << '/' << generation;
+  text << "BULKHEAD_COOKIE=" << std::hex << system_id_ << '/' << state_.seat(slot) << '/'
+       << generation;
   return text.str();
 }
 
 Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generation,
                                                    const StartFds& fds) const {
   const InstancePlan& instance = plan_.instances[slot];
-  const auto worker = std::find_if(config_.workers.begin(), config_.workers.end(),
-                                   [&](const auto& w) { return w.name == instance.worker; });
+  const WorkerConfig* const worker = &config_.workers[instance.worker_index];
   base::SpawnPlan plan;
   plan.executable = worker->executable;
   for (const auto& argument : worker->command) {
@@ -128,14 +130,26 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
     if (!expanded) return expanded.error();
     variables[name] = std::move(*expanded);
   }
-  for (const char* ours : {"BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"}) variables.erase(ours);
+  for (const char* ours :
+       {"BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) {
+    variables.erase(ours);
+  }
+  int next_fd = first_fd_number;
+  for (const int socket : fds.sockets) plan.fds.push_back({socket, next_fd++});
+  if (!fds.sockets.empty()) {
+    variables["LISTEN_FDS"] = std::to_string(fds.sockets.size());
+    std::string names;
+    for (const auto& name : worker->sockets) names += (names.empty() ? "" : ":") + name;
+    variables["LISTEN_FDNAMES"] = std::move(names);
+    plan.env.push_back(std::string(listen_pid) + "0000000000");  // the child writes its own
+  }
   variables["BULKHEAD_NAME"] = instance.name;
   variables["BULKHEAD_WORKER"] = instance.worker;
   variables["BULKHEAD_INDEX"] = std::to_string(instance.index);
   variables["BULKHEAD_GENERATION"] = std::to_string(generation);
   if (fds.control >= 0) {
-    variables["BULKHEAD_CONTROL_FD"] = std::to_string(control_fd_number);
-    plan.fds.push_back({fds.control, control_fd_number});
+    variables["BULKHEAD_CONTROL_FD"] = std::to_string(next_fd);
+    plan.fds.push_back({fds.control, next_fd});
   }
   for (const auto& [name, value] : variables) plan.env.push_back(name + "=" + value);
   plan.env.push_back(cookie(slot, generation));
@@ -164,7 +178,9 @@ StartOutcome Processes::start(Slot slot, Generation generation, const StartFds& 
     outcome.program_at_fault = true;
     return outcome;
   }
-  return launch(slot, generation, *plan);
+  const bool tells_pid = !plan->env.empty() && plan->env.front().starts_with(listen_pid);
+  return launch(slot, generation, *plan,
+                tells_pid ? plan->env.front().data() + listen_pid.size() : nullptr);
 }
 
 StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
@@ -172,10 +188,12 @@ StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
 }
 
 // The generation is the core's: it has saved it before, so that no claim is ahead of it.
-StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan) {
+StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan,
+                               char* pid_text) {
   StartOutcome outcome;
   outcome.generation = state_.bump(slot, generation);
   ClaimTicket ticket = state_.ticket(slot, outcome.generation);
+  ticket.pid_text = pid_text;
   plan.sibling = true;
   // What starts at ordinary priority starts at nice 0, whatever `bulkhead run` was started with.
   if (const int own = ::getpriority(PRIO_PROCESS, 0); own != 0 && !plan.nice) plan.nice = own;

@@ -17,8 +17,9 @@ namespace bulkhead::supervisor {
 
 // What a start needs beside the config. Borrowed.
 struct StartFds {
-  int control = -1;  // the worker's end of its control socket; -1 for a plain program
-  int output = -1;   // the write end of its log pipe
+  int control = -1;               // the worker's end of its control socket; -1 for a plain program
+  int output = -1;                // the write end of its log pipe
+  std::vector<int> sockets = {};  // as its config names them
 };
 
 struct StartOutcome {
@@ -60,7 +61,7 @@ class Processes {
   void sweep(Slot, Generation);
 
  private:
-  StartOutcome launch(Slot, Generation, base::SpawnPlan&);
+  StartOutcome launch(Slot, Generation, base::SpawnPlan&, char* pid_text = nullptr);
   struct Living {
     Generation generation = 0;
     std::int32_t pid = 0;

@@ -25,7 +25,8 @@ Result<base::UniqueFd> QueueJournals::make(std::size_t link) {
                     [&](const auto& instance) { return instance.worker == config.to.front(); });
   auto made = ipc::QueueJournal::create(
       config.name,
-      ipc::JournalShape::of(config.options.capacity, static_cast<std::uint32_t>(workers)));
+      ipc::JournalShape::of(config.options.capacity,
+                            std::max(static_cast<std::uint32_t>(workers), journal_workers_min)));
   if (!made) return made.error();
   if (const auto stored = keeper_.put(tag, made->get()); !stored) return stored.error();
   return made;
@@ -46,6 +47,21 @@ void QueueJournals::ensure() {
     }
     journal.complaint = made ? "" : made.error().to_string();
   }
+}
+
+std::optional<std::uint32_t> QueueJournals::room(std::string_view name) const {
+  for (const auto& [link, journal] : journals_) {
+    if (config_.links[link].name == name && journal.view) return journal.view->workers();
+  }
+  return std::nullopt;
+}
+
+// Whoever had it is dead. What it made of the tasks in it nobody can take over.
+void QueueJournals::renew(std::size_t link) {
+  if (!is_queue(link)) return;
+  (void)keeper_.drop("journal/" + config_.links[link].name);
+  journals_[link] = Journal{};
+  ensure();
 }
 
 bool QueueJournals::is_queue(std::size_t link) const { return journals_.contains(link); }

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/fd.hpp"
 #include "ipc/queue_journal_view.hpp"
@@ -18,6 +19,9 @@ namespace bulkhead::supervisor {
 
 struct SystemConfig;
 
+// What `scale` has room for; a tally is 64 bytes.
+inline constexpr std::uint32_t journal_workers_min = 256;
+
 // Threads: the brain's loop. After a crash of the brain: ensure() finds what the keeper has.
 class QueueJournals {
  public:
@@ -25,6 +29,11 @@ class QueueJournals {
 
   // Makes what is missing; tried again at leisure where it failed.
   void ensure();
+
+  // How many workers the journal of this queue knows; nullopt where there is none.
+  std::optional<std::uint32_t> room(std::string_view link) const;
+  // An empty one in the place of what there is.
+  void renew(std::size_t link);
 
   bool is_queue(std::size_t link) const;
   // Of a queue: borrowed; -1 while there is none.

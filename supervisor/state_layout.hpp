@@ -67,7 +67,10 @@ struct SystemRecord {
   std::int32_t exit_code = 0;
   std::uint64_t operations_recorded = 0;  // the next one goes to operations[this % 256]
   std::array<std::uint64_t, operation_count> operations{};  // ids of writes that were carried out
-  std::array<std::uint64_t, 32> spare{};
+  // Of the config that this state belongs to: what config.reloaded has been told of, and the revision
+  // that the brain works with (running_config.hpp).
+  std::uint64_t config_serial = 1, config_revision = 1;
+  std::array<std::uint64_t, 30> spare{};
 };
 static_assert(std::is_trivially_copyable_v<SystemRecord>);
 

@@ -8,9 +8,11 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 // The table of sync points stands in state_layout.hpp.
 namespace bulkhead::supervisor {
@@ -52,6 +54,8 @@ using EventValues = std::array<std::uint64_t, sizeof(EventRecord) / 8>;
 
 bool claim_slot(void* ticket) noexcept {
   const auto& mine = *static_cast<const ClaimTicket*>(ticket);
+  if (mine.pid_text != nullptr)
+    *std::to_chars(mine.pid_text, mine.pid_text + 10, ::getpid()).ptr = '\0';
   auto expected = state_layout::claim_word(mine.generation, 0);
   // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
   return mine.word->compare_exchange_strong(
@@ -104,10 +108,37 @@ state_layout::Layout& StateRegion::layout() const noexcept {
   return *reinterpret_cast<Layout*>(region_.data());
 }
 
+void StateRegion::set_seats(std::vector<Slot> by_slot) {
+  seats_ = std::move(by_slot);
+  slots_.clear();
+  for (Slot slot = 0; slot < seats_.size(); ++slot) slots_[seats_[slot]] = slot;
+}
+
+Slot StateRegion::seat(Slot slot) const noexcept {
+  if (seats_.empty() || slot >= first_internal_slot) return slot;
+  BULKHEAD_ASSERT(slot < seats_.size());
+  return seats_[slot];
+}
+
+std::optional<Slot> StateRegion::slot_at(Slot seat) const noexcept {
+  if (seats_.empty() || seat >= first_internal_slot) return seat;
+  const auto found = slots_.find(seat);
+  return found == slots_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void StateRegion::clear_seat(Slot seat) noexcept {
+  BULKHEAD_ASSERT(seat < state_layout::worker_slots);
+  InstanceState fresh;
+  // sync state.claim: acquire; pairs with acq_rel in claim_slot and bump; the word alone
+  const auto word = layout().claims[seat].load(std::memory_order_acquire);
+  fresh.generation = state_layout::claim_generation(word);
+  save_record(layout().instances[seat], &fresh, sizeof fresh);
+}
+
 Claim StateRegion::claim(Slot slot) const noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
   // sync state.claim: acquire; pairs with acq_rel in claim_slot and bump; the word alone
-  const auto word = layout().claims[slot].load(std::memory_order_acquire);
+  const auto word = layout().claims[seat(slot)].load(std::memory_order_acquire);
   return {state_layout::claim_generation(word), state_layout::claim_pid(word)};
 }
 
@@ -116,7 +147,7 @@ Claim StateRegion::settle(Slot slot) noexcept {
   if (seen.generation == 0 || seen.pid != 0) return seen;
   auto intent = state_layout::claim_word(seen.generation, 0);
   // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
-  layout().claims[slot].compare_exchange_strong(
+  layout().claims[seat(slot)].compare_exchange_strong(
       intent, state_layout::claim_word(seen.generation, state_layout::ended_pid),
       std::memory_order_acq_rel, std::memory_order_relaxed);  // relaxed: looked at again
   return claim(slot);
@@ -124,7 +155,7 @@ Claim StateRegion::settle(Slot slot) noexcept {
 
 Generation StateRegion::bump(Slot slot, Generation at_least) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  auto& word = layout().claims[slot];
+  auto& word = layout().claims[seat(slot)];
   auto seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange checks it
   for (;;) {
     const auto next = std::max(state_layout::claim_generation(seen) + 1, at_least);
@@ -139,7 +170,7 @@ Generation StateRegion::bump(Slot slot, Generation at_least) noexcept {
 
 void StateRegion::end(Slot slot, Generation generation) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  auto& word = layout().claims[slot];
+  auto& word = layout().claims[seat(slot)];
   auto seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange checks it
   while (state_layout::claim_generation(seen) == generation && state_layout::claim_pid(seen) > 0) {
     // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
@@ -154,19 +185,19 @@ void StateRegion::end(Slot slot, Generation generation) noexcept {
 
 ClaimTicket StateRegion::ticket(Slot slot, Generation generation) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  return {&layout().claims[slot], generation};
+  return {&layout().claims[seat(slot)], generation};
 }
 
 std::atomic<std::uint64_t>* StateRegion::failure_word(Slot slot) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  return &layout().failures[slot];
+  return &layout().failures[seat(slot)];
 }
 
 std::optional<base::ExecFailure> StateRegion::exec_failure(Slot slot,
                                                            Generation generation) const noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
   // sync spawn.failure: acquire; pairs with release in the vfork child; the word alone
-  const auto word = layout().failures[slot].load(std::memory_order_acquire);
+  const auto word = layout().failures[seat(slot)].load(std::memory_order_acquire);
   const auto failure = base::unpack_failure(word);
   if (base::failure_generation(word) != generation || failure.stage == base::SpawnStage::none) {
     return std::nullopt;
@@ -176,12 +207,12 @@ std::optional<base::ExecFailure> StateRegion::exec_failure(Slot slot,
 
 void StateRegion::save(Slot slot, const InstanceState& state) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  save_record(layout().instances[slot], &state, sizeof state);
+  save_record(layout().instances[seat(slot)], &state, sizeof state);
 }
 
 std::optional<InstanceState> StateRegion::load(Slot slot) const noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  return load_record<InstanceState>(layout().instances[slot]);
+  return load_record<InstanceState>(layout().instances[seat(slot)]);
 }
 
 void StateRegion::save_group(GroupIndex group, const GroupState& state) noexcept {

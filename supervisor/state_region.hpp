@@ -4,8 +4,10 @@
 
 #include <bulkhead/error.hpp>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "base/mapped_region.hpp"
@@ -30,6 +32,9 @@ struct Claim {
 struct ClaimTicket {
   std::atomic<std::uint64_t>* word;
   Generation generation;
+  // Where the digits of the process's pid are to stand, in the environment that it is given: nobody
+  // knows them earlier. Room for 11 characters; null: nowhere.
+  char* pid_text = nullptr;
 };
 // For SpawnPlan::claim with a ClaimTicket*: {generation, 0} -> {generation, own pid}.
 bool claim_slot(void* ticket) noexcept;
@@ -40,6 +45,14 @@ class StateRegion {
   static Result<base::UniqueFd> create();  // a fresh, sealed memory file; by `bulkhead run`
   // Takes the descriptor by duplication: `fd` stays the caller's. Errors: version_mismatch.
   static Result<StateRegion> map(int fd);
+
+  // --- places: where each slot of the plan has its claim, failure word and record; by position when
+  // this is never called. Internal slots have places of their own. ---
+  void set_seats(std::vector<Slot> by_slot);
+  Slot seat(Slot) const noexcept;
+  std::optional<Slot> slot_at(Slot seat) const noexcept;  // nullopt: nobody's in this plan
+  // Nobody has it in the config in force: whoever gets it begins afresh, its generations go on.
+  void clear_seat(Slot seat) noexcept;
 
   // --- claims: slot < state_layout::slot_count ---
   Claim claim(Slot) const noexcept;
@@ -81,6 +94,8 @@ class StateRegion {
   state_layout::Layout& layout() const noexcept;
 
   base::MappedRegion region_;
+  std::vector<Slot> seats_;     // by slot
+  std::map<Slot, Slot> slots_;  // by seat
 };
 
 void set_text(EventRecord&, std::string_view) noexcept;

@@ -144,10 +144,13 @@ Result<nlohmann::json> report_status(const StatusSources& from, const std::strin
                           {"brain_generation", from.keeper.brain_generation()},
                           {"uptime_s", seconds_since(from.keeper.started_ns(), now)},
                           {"http", nullptr},
+                          {"config", from.configs.running().now.path},
+                          {"config_serial", from.configs.running().serial},
                           {"stopping", from.supervision.state().stopping},
                           {"orphans_reaped", from.keeper.orphans_reaped()}}},
                         {"workers", std::move(workers)},
-                        {"links", std::move(links)}};
+                        {"links", std::move(links)},
+                        {"sockets", from.sockets.status(from.config)}};
 }
 
 std::string name_failed(const Plan& plan, const Supervision& supervision, TimeNs now) {

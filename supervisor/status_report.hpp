@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "supervisor/brain_arguments.hpp"
+#include "supervisor/config_desk.hpp"
+#include "supervisor/held_sockets.hpp"
 #include "supervisor/internal_workers.hpp"
 #include "supervisor/introducer.hpp"
 #include "supervisor/supervision.hpp"
@@ -22,6 +24,9 @@ struct StatusSources {
   const WorkerDesk& desk;
   const std::vector<InternalWorker*>& internals;
   const Processes& processes;
+  const ConfigDesk& configs;
+  const HeldSockets& sockets;
+  const SystemConfig& config;
 };
 
 // `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.

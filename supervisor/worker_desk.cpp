@@ -34,9 +34,7 @@ void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {
 }
 
 const WorkerConfig& WorkerDesk::config_of(Slot slot) const {
-  return *std::find_if(config_.workers.begin(), config_.workers.end(), [&](const auto& worker) {
-    return worker.name == plan_.instances[slot].worker;
-  });
+  return config_.workers[plan_.instances[slot].worker_index];
 }
 
 // One bell per instance for all its incarnations: a start then costs one store round trip less.

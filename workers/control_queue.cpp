@@ -47,6 +47,7 @@ Result<Queue> ControlLink::take_queue(std::string_view link) {
     if (pairs->front()->open.side == ipc::Side::to) return lease_from(*pairs->front());
     spec.link = link;
     spec.max_attempts = pairs->front()->open.max_attempts;
+    spec.workers = pairs->front()->open.workers;
     spec.journal = std::move(pairs->front()->shared);
     for (auto* const pair : *pairs) {
       pair->shared.reset();  // each brought it along

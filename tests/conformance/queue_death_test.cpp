@@ -48,6 +48,33 @@ TEST_P(QueueDeath, gives_the_tasks_of_one_that_stays_dead_to_the_others) {
   EXPECT_EQ(dispatcher->stats().outstanding, 0U);
 }
 
+// What it had begun, been dealt, and answered: nobody will say any more of it.
+TEST_P(QueueDeath, gives_the_tasks_of_one_that_the_queue_has_no_more_to_the_others) {
+  for (const bool told : {false, true}) {
+    brains.clear();
+    workers.clear();
+    start_all(2);
+    for (int i = 0; i < 8; ++i) push("x");
+    complete(1, "unheard");
+    turn();
+    forgotten.push_back(std::make_unique<Lease>(lease(1)));
+    kill_dispatcher();
+    kill_worker(1);
+    brains.pop_back();
+    workers_told = told ? 1 : 0;
+    start_dispatcher();
+    int over = 0;
+    while (auto task = try_lease(0)) {
+      EXPECT_EQ(task->attempt(), 1U);
+      ASSERT_TRUE(task->complete(as_bytes("done"), soon()));
+      if (next().ends_with("=done")) ++over;
+    }
+    EXPECT_EQ(over == 8, told) << over;
+    EXPECT_EQ(dispatcher->stats().outstanding == 0, told);
+    dispatcher.reset();
+  }
+}
+
 TEST_P(QueueDeath, takes_nothing_back_from_a_worker_that_is_only_silent) {
   start_all(2);
   for (int i = 0; i < 8; ++i) push("x");

@@ -62,6 +62,7 @@ class QueueStage : public testing::TestWithParam<Transport> {
     spec.max_attempts = attempts_max;
     spec.journal = base::duplicate(journal.get()).value();
     spec.desk = desk;
+    spec.workers = workers_told;
     for (std::size_t i = 0; i < brains.size(); ++i) {
       spec.members.push_back({static_cast<std::uint16_t>(i), "jobs/a.0/b." + std::to_string(i),
                               brains[i]->start(ipc::Side::from)});
@@ -161,6 +162,7 @@ class QueueStage : public testing::TestWithParam<Transport> {
   }
 
   std::uint16_t attempts_max = 3;
+  std::uint16_t workers_told = 0;
   base::UniqueFd journal;
   base::UniqueFd lease_page;  // of the one worker, in a queue with a lease_timeout
   std::shared_ptr<NotingDesk> desk = std::make_shared<NotingDesk>();

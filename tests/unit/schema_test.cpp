@@ -43,10 +43,12 @@ const std::map<std::string, std::string> places{{"system", ""},
                                                 {"group", "/groups/g"},
                                                 {"link", "/links/l"},
                                                 {"subscriber", "/links/t/to/0"},
+                                                {"socket", "/sockets/s"},
                                                 {"supervisor", "/supervisor"}};
 
 Json base_config() {
   return Json::parse(R"({"version": 1, "name": "t", "defaults": {}, "supervisor": {},
+    "sockets": {"s": {"listen": "tcp:127.0.0.1:0"}},
     "workers": {"a": {"command": ["a"], "restart": {"backoff": {}, "limit": {}}, "stop": {}, "logs": {},
                       "ready": {}, "watchdog": {"timeout": "1s"}, "limits": {}, "cpu": {},
                       "provides": [{"name": "s"}]},

@@ -174,6 +174,47 @@ TEST_F(StateMemory, tells_an_exec_failure_of_this_generation_from_an_older_one) 
   EXPECT_FALSE(brain_->exec_failure(3, 5));
 }
 
+// The plan of the next brain has other instances before it, or none.
+TEST_F(StateMemory, keeps_an_instance_in_its_place_when_positions_shift) {
+  ASSERT_EQ(brain_->bump(2), 1U);
+  auto ticket = brain_->ticket(2, 1);
+  ASSERT_TRUE(claim_slot(&ticket));
+  brain_->save(2, instance(5));
+  auto& next = again();
+  next.set_seats({7, 2});
+  EXPECT_EQ(next.claim(1), (Claim{1, ::getpid()}));
+  EXPECT_EQ(next.load(1)->restarts, 5U);
+  EXPECT_EQ(next.slot_at(2), Slot{1});
+  EXPECT_EQ(next.slot_at(7), Slot{0});
+  EXPECT_EQ(next.slot_at(3), std::nullopt);
+  EXPECT_EQ(next.seat(first_internal_slot), first_internal_slot);
+  EXPECT_EQ(next.slot_at(first_internal_slot), first_internal_slot);
+}
+
+TEST_F(StateMemory, begins_afresh_at_a_place_that_was_cleared_but_for_its_generations) {
+  for (Generation generation = 1; generation <= 3; ++generation) {
+    EXPECT_EQ(brain_->bump(4), generation);
+  }
+  brain_->save(4, instance(5));
+  brain_->clear_seat(4);
+  const auto fresh = again().load(4);
+  ASSERT_TRUE(fresh);
+  EXPECT_EQ(fresh->restarts, 0U);
+  EXPECT_EQ(fresh->pid, 0);
+  EXPECT_EQ(fresh->generation, 3U);
+  EXPECT_EQ(fresh->status, InstanceStatus::waiting);
+}
+
+// What a spawned child writes into the environment that it is given.
+TEST_F(StateMemory, a_claim_writes_the_pid_of_who_claims) {
+  brain_->bump(0);
+  auto ticket = brain_->ticket(0, 1);
+  std::string text = "0000000000";
+  ticket.pid_text = text.data();
+  ASSERT_TRUE(claim_slot(&ticket));
+  EXPECT_EQ(std::string(text.c_str()), std::to_string(::getpid()));
+}
+
 TEST_F(StateMemory, numbers_events_from_one_and_keeps_them_for_the_next_brain) {
   EXPECT_EQ(brain_->next_event(), 1u);
   EXPECT_EQ(brain_->append(event("first")), 1u);
