@@ -36,6 +36,7 @@ inline constexpr std::string_view link_open = "link.open", link_kept = "link.kep
 // command line -> brain (also hello, status, stop, service.connect); `event` goes the other way
 inline constexpr std::string_view kill = "kill", start = "start", restart = "restart",
                                   events = "events", event = "event", logs = "logs",
+                                  incidents = "incidents", why = "why",
                                   wait_settled = "wait_settled", shutdown = "shutdown";
 }  // namespace method
 
@@ -59,13 +60,14 @@ struct HelloWorker {  // fds: beat
   Versions versions;
   std::uint32_t generation = 0;
 };
-struct HelloAnswer {  // fds: attention
+struct HelloAnswer {  // fds: attention, and crash where that is set
   std::string name, worker;
   std::uint32_t index = 0, generation = 0;
   Json config;
   std::uint32_t links = 0;        // how many link.open follow
   std::uint64_t watchdog_ms = 0;  // 0: nobody watches the beat
   std::vector<std::string> provides;
+  bool crash = false;  // somebody keeps crash reports
 };
 struct HelloClient {
   Versions versions;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/control_api.hpp"
+#include "supervisor/incidents.hpp"
 #include "supervisor/port_probes.hpp"
 
 namespace bulkhead::supervisor {
@@ -24,10 +25,11 @@ class Brain {
   int run();
 
  private:
-  Brain(BrainArguments, SystemConfig, KeeperClient, StateRegion, SystemRecord);
+  Brain(BrainArguments, SystemConfig, KeeperClient, StateRegion, SystemRecord, IncidentStore);
 
   Supervision::Shell make_shell();
   WorkerPost make_post();
+  Incidents::Shell make_incident_shell();
   void begin_internals();
   void take_over();
   std::vector<Living> find_living();
@@ -47,6 +49,9 @@ class Brain {
   void logger_said(const ipc::Packet&);
   void leave_when_done();
 
+  // Ids of requests to the logger: this one, and with an incident's number added the one for its last lines.
+  static constexpr std::uint64_t log_flush_id = 1;
+
   struct Violations {
     TimeNs quiet_until = 0;
     std::uint64_t unsaid = 0;
@@ -63,6 +68,8 @@ class Brain {
   EventJournal journal_;
   Processes processes_;
   LogFeed logs_;
+  CrashPages crash_pages_;
+  Incidents incidents_;
   WorkerDesk desk_;
   Introducer introducer_;
   DeadLetters letters_;

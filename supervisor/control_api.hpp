@@ -10,6 +10,7 @@
 #include "supervisor/control_server.hpp"
 #include "supervisor/dead_letters.hpp"
 #include "supervisor/event_journal.hpp"
+#include "supervisor/incidents.hpp"
 #include "supervisor/log_feed.hpp"
 #include "supervisor/sessions.hpp"
 #include "supervisor/status_report.hpp"
@@ -29,6 +30,7 @@ class ControlApi {
     EventJournal& journal;
     LogFeed& logs;
     DeadLetters& letters;
+    Incidents& incidents;
     StatusSources status;
   };
 
@@ -60,6 +62,10 @@ class ControlApi {
   Result<void> connect_service(const ClientRequest&);
   Result<void> queues(const ClientRequest&);
   Result<void> requeue(const ClientRequest&);
+  // control_api_incidents.cpp
+  Result<void> incidents(const ClientRequest&);
+  Result<void> why(const ClientRequest&);
+  void expect_kill(const ClientRequest&, Slot, int signal);
   Outcome settled() const;
   void wait(const ClientRequest&, std::function<Outcome()>);
   bool first_time(const ClientRequest&);
