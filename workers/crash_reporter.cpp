@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/mapped_region.hpp"
 #include "ipc/crash_page.hpp"
@@ -49,6 +50,7 @@ Ground ground;
 
 std::atomic<pid_t> reporter{0};  // the thread that writes the report
 siginfo_t first;                 // its signal; read by the same thread only
+bool gave_up = false;            // likewise
 
 pid_t own_thread() noexcept { return static_cast<pid_t>(::syscall(SYS_gettid)); }
 
@@ -113,7 +115,10 @@ void on_crash(int, siginfo_t* info, void* context) {
   if (::getpid() != ground.process) return die_of(*info);  // forked: the page is our parent's
   // relaxed: the word alone decides who goes on
   if (!reporter.compare_exchange_strong(busy, thread, std::memory_order_relaxed)) {
-    if (busy == thread) return die_of(first);  // the walk has met broken memory
+    if (busy == thread) {  // the walk has met broken memory
+      if (!std::exchange(gave_up, true)) note_modules(*ground.page);
+      return die_of(first);
+    }
     const timespec moment = {0, 1'000'000};
     for (int look = 0; look < patience_looks; ++look) ::nanosleep(&moment, nullptr);
     return die_of(*info);

@@ -1,6 +1,8 @@
 // What is known of a death afterwards: cause, report, log and recovery, whoever else died meanwhile.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -112,6 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
              "whole / nothing"},
         Mode{"illegal", "SIGILL", "SIGILL: an instruction that does not exist", "no_instruction",
              "__builtin_trap();"},
+        Mode{"lost_stack", "SIGSEGV", "SIGSEGV writing 0x0", "lose_the_stack", "asm volatile"},
         Mode{"thread", "SIGSEGV", "SIGSEGV writing 0x0", "in_a_thread", "*thread_nowhere = 1;"}),
     [](const auto& test) { return std::string(test.param.mode); });
 
@@ -122,6 +125,55 @@ TEST(Incidents, a_stack_overflow_is_called_by_its_name) {
   EXPECT_NE(incident["words"].get<std::string>().find("(stack overflow)"), std::string::npos)
       << incident["words"];
   EXPECT_EQ(incident["report"]["crash"]["stack_overflow"], true);
+}
+
+// The walk over its stack faults; it dies of what it would have died of, with what was written before that.
+TEST(Incidents, a_broken_stack_costs_the_callers_only) {
+  if (sanitized) GTEST_SKIP() << "the sanitizer reports instead";
+  RunningSystem system("bad", one_bad_worker("lost_stack"));
+  const auto incident = await_failed(system);
+  EXPECT_EQ(incident["exit"]["signal"], "SIGSEGV");
+  EXPECT_EQ(incident["report"]["crash"]["registers"]["sp"], "0x40");
+  EXPECT_EQ(incident["report"]["backtrace"].size(), 1U) << incident["report"]["backtrace"];
+}
+
+TEST(Incidents, of_a_hang_have_the_watchdog_for_a_cause) {
+  RunningSystem system("bad", one_bad_worker("hang", R"("watchdog": {"timeout": "200ms"}, )"));
+  const auto incident = await_failed(system);
+  EXPECT_EQ(incident["cause"], "watchdog");
+  EXPECT_EQ(incident["exit"]["kind"], "watchdog");
+}
+
+// A file that a crashed worker has named may be anything by now.
+TEST(Incidents, files_that_are_no_programs_get_an_error_each) {
+  TemporaryDirectory place;
+  const auto built = std::filesystem::path(BULKHEAD_PROGRAM).parent_path();
+  const auto symboliser = (built / "bulkhead-symboliser").string();
+  std::ifstream whole(built / "crash-worker", std::ios::binary);
+  std::string program{std::istreambuf_iterator<char>(whole), {}};
+  std::vector<std::string> paths{place.path("nothing"),
+                                 place.path(""),
+                                 "/dev/zero",
+                                 place.write("text", "no program\n"),
+                                 place.write("empty", ""),
+                                 place.write("cut", program.substr(0, 4096))};
+  std::fill(program.begin() + 4096, program.end(), '\xA5');
+  paths.push_back(place.write("scribbled", program));
+  paths.push_back(place.path("fifo"));
+  ASSERT_EQ(::mkfifo(paths.back().c_str(), 0600), 0);
+  json question{{"modules", json::array()}};
+  for (const auto& path : paths) {
+    question["modules"].push_back(
+        {{"path", path}, {"build_id", "00"}, {"offsets", {0, 4096, UINT64_MAX}}});
+  }
+  const auto asked = place.write("question", question.dump());
+  const auto output = run_command({"/bin/sh", "-c", "exec " + symboliser + " < " + asked});
+  ASSERT_EQ(output.code, 0) << output.err;
+  const auto answer = json::parse(output.out);
+  ASSERT_EQ(answer["modules"].size(), paths.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    EXPECT_TRUE(answer["modules"][i].contains("error")) << paths[i] << answer["modules"][i];
+  }
 }
 
 TEST(Incidents, an_exit_has_a_code_and_no_backtrace) {

@@ -86,6 +86,14 @@ Result<void> read_beyond_the_end(Worker&, const Crash&) {
 
 Result<void> no_instruction(Worker&, const Crash&) { __builtin_trap(); }
 
+// What a wild write over the stack leaves: nobody can find the caller any more, and who looks for it faults.
+Result<void> lose_the_stack(Worker&, const Crash&) {
+#if defined(__x86_64__)
+  asm volatile("mov $64, %%rsp\n\tmovl $1, 0" ::: "memory");
+#endif
+  std::abort();
+}
+
 void in_a_thread() {
   volatile int* volatile thread_nowhere = nullptr;
   *thread_nowhere = 1;
@@ -180,6 +188,7 @@ const std::map<std::string, Disaster>& disasters() {
                                                    {"divide", &divide_by_zero},
                                                    {"bus", &read_beyond_the_end},
                                                    {"illegal", &no_instruction},
+                                                   {"lost_stack", &lose_the_stack},
                                                    {"thread", &segfault_in_a_thread},
                                                    {"child_segv", &segfault_in_a_child},
                                                    {"throw", &throw_up},
