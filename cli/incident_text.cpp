@@ -100,15 +100,36 @@ std::vector<json> telling_frames(const json& backtrace) {
   return frames;
 }
 
+// "deeper" of "app::(anonymous namespace)::deeper(int)": an inlined function may be known by that alone.
+std::string last_part(std::string function) {
+  static constexpr std::string_view unnamed = "(anonymous namespace)";
+  for (std::size_t at; (at = function.find(unnamed)) != std::string::npos;) {
+    function.erase(at, unnamed.size());
+  }
+  function.resize(std::min(function.find_first_of("(<"), function.size()));
+  const auto colon = function.rfind(':');
+  return colon == std::string::npos ? function : function.substr(colon + 1);
+}
+
+bool is_same_call(const json& a, const json& b) {
+  return place_of(a) == place_of(b) &&
+         last_part(string(a, "function")) == last_part(string(b, "function"));
+}
+
+// A recursion is one line, under the fullest name.
 std::string backtrace_lines(const std::vector<json>& backtrace) {
   std::string text;
-  std::size_t shown = 0, at = 0;
-  for (; at < backtrace.size() && shown < frames_shown; ++shown) {
-    const std::string line = frame_line(backtrace[at]);
-    std::size_t same = 1;
-    while (at + same < backtrace.size() && frame_line(backtrace[at + same]) == line) ++same;
-    text += "    at " + printable(line) + (same > 1 ? ", " + std::to_string(same) + " times" : "") +
-            "\n";
+  std::size_t at = 0;
+  for (std::size_t shown = 0; at < backtrace.size() && shown < frames_shown; ++shown) {
+    const auto begin = backtrace.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto end = std::find_if(begin, backtrace.end(),
+                                  [&](const json& f) { return !is_same_call(f, *begin); });
+    const auto fullest = std::max_element(begin, end, [](const json& a, const json& b) {
+      return string(a, "function").size() < string(b, "function").size();
+    });
+    const auto same = static_cast<std::size_t>(end - begin);
+    text += "    at " + printable(frame_line(*fullest)) +
+            (same > 1 ? ", " + std::to_string(same) + " times" : "") + "\n";
     at += same;
   }
   if (at < backtrace.size()) {

@@ -28,11 +28,10 @@ std::string times(std::uint32_t count) {
   return count == 2 ? "twice" : std::to_string(count) + " times";
 }
 
-std::string process(const InstanceState& instance, TimeNs now) {
+std::string process(const InstanceState& instance) {
   if (instance.pid == 0) return "";
-  const TimeNs age = now > instance.started_at ? now - instance.started_at : 0;
-  return " It runs as pid " + std::to_string(instance.pid) + ", generation " +
-         std::to_string(instance.generation) + ", for " + span(age) + ".";
+  return " It is pid " + std::to_string(instance.pid) + ", generation " +
+         std::to_string(instance.generation) + ".";
 }
 
 std::string last_death(const Incidents& incidents, Slot slot, TimeNs now) {
@@ -108,7 +107,7 @@ std::string explain(const Plan& plan, const State& state, const Incidents& incid
   const InstancePlan& own = plan.instances[slot];
   const InstanceState& instance = state.instances[slot];
   std::string text = own.name + " is " + std::string(to_string(instance.status)) + ": " +
-                     reason(plan, state, slot, now) + "." + process(instance, now) +
+                     reason(plan, state, slot, now) + "." + process(instance) +
                      last_death(incidents, slot, now) + history(own.restart, instance, now);
   if (!complaint.empty()) text += " Its links: " + complaint + ".";
   const bool ends = state.stopping && instance.pid == 0;

@@ -57,7 +57,13 @@ TEST_F(IncidentText, counts_those_that_are_alike_and_shows_the_last) {
 TEST_F(IncidentText, folds_a_recursion) {
   json one = crash(1, "app.0", 1);
   json frames = json::array();
-  for (int i = 0; i < 60; ++i) frames.push_back(one["report"]["backtrace"][0]);
+  json inlined = one["report"]["backtrace"][0];
+  inlined["function"] = "parse";
+  inlined["inlined"] = true;
+  for (int i = 0; i < 30; ++i) {
+    frames.push_back(inlined);
+    frames.push_back(one["report"]["backtrace"][0]);
+  }
   one["report"]["backtrace"] = frames;
   EXPECT_NE(incident_groups(json{one}, 0, false).find("at app::parse  parse.cpp:12, 60 times\n"),
             std::string::npos);
