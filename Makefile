@@ -45,12 +45,12 @@ lint: ## the style checks, with the whole of clang-tidy
 asan: ## unit, conformance, crash and fuzz tests under address and undefined-behaviour sanitizers
 	@tools/install-deps --test
 	@tools/build asan checked
-	ctest --test-dir build/asan --output-on-failure -L 'unit|conformance|crash|fuzz'
+	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -L 'unit|conformance|crash|fuzz'
 
 tsan: ## unit and conformance tests under the thread sanitizer
 	@tools/install-deps --test
 	@tools/build tsan checked
-	ctest --test-dir build/tsan --output-on-failure -L 'unit|conformance'
+	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -L 'unit|conformance'
 
 fuzz: ## libFuzzer on every decoder of foreign bytes, FUZZ_SECONDS each
 	@tools/install-deps --fuzz

@@ -197,6 +197,20 @@ void add_logs(CLI::App& app, Asked& asked) {
   });
 }
 
+void add_incidents(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<IncidentsOptions>();
+  auto* command = app.add_subcommand("incidents", "show deaths, their reports and recoveries");
+  command->add_flag("--json", options->json, "as JSON");
+  command->callback([&asked, options] {
+    asked.action = [&asked, options] { return incidents(asked.system, *options); };
+  });
+  auto worker = std::make_shared<std::string>();
+  auto* asking = app.add_subcommand("why", "why a worker is in its state, and what happens next");
+  asking->add_option("NAME", *worker, "worker or instance")->required();
+  asking->callback(
+      [&asked, worker] { asked.action = [&asked, worker] { return why(asked.system, *worker); }; });
+}
+
 void add_call(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<CallOptions>();
   auto* command = app.add_subcommand("call", "call a method of a service and print its answer");
@@ -342,6 +356,7 @@ int run_command_line(int argc, char** argv) {
   add_reload(app, asked);
   add_logs(app, asked);
   add_events(app, asked);
+  add_incidents(app, asked);
   add_call(app, asked);
   add_bench(app, asked);
   add_about(app, asked);

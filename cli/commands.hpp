@@ -96,6 +96,13 @@ struct LogsOptions {
 };
 Outcome logs(const SystemChoice&, const LogsOptions&);
 
+// incidents.cpp
+struct IncidentsOptions {
+  bool json = false;
+};
+Outcome incidents(const SystemChoice&, const IncidentsOptions&);
+Outcome why(const SystemChoice&, const std::string& name);
+
 // call.cpp
 struct CallOptions {
   std::string service, method;

@@ -12,17 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-// "12:03:07.412", local time.
-std::string wall_clock(std::int64_t realtime_ns) {
-  const std::time_t seconds = realtime_ns / 1'000'000'000;
-  std::tm local{};
-  ::localtime_r(&seconds, &local);
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%02d:%02d:%02d.%03d", local.tm_hour, local.tm_min,
-                local.tm_sec, static_cast<int>(realtime_ns % 1'000'000'000 / 1'000'000));
-  return text.data();
-}
-
 std::int64_t number(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
@@ -42,6 +31,16 @@ std::string because(const json& event) {
 }
 
 }  // namespace
+
+std::string wall_clock(std::int64_t realtime_ns) {
+  const std::time_t seconds = realtime_ns / 1'000'000'000;
+  std::tm local{};
+  ::localtime_r(&seconds, &local);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%02d:%02d:%02d.%03d", local.tm_hour, local.tm_min,
+                local.tm_sec, static_cast<int>(realtime_ns % 1'000'000'000 / 1'000'000));
+  return text.data();
+}
 
 std::string exit_text(const json& exit) {
   if (!exit.is_object()) return "";
@@ -102,6 +101,12 @@ EventText::Words EventText::words_for(const json& event) {
             Colour::red};
   }
   if (type == "config.reloaded") return {"in force" + because(event), Colour::green};
+  if (type == "incident.closed") {
+    const auto took = std::chrono::microseconds(number(event, "ready_us"));
+    return {"incident " + std::to_string(number(event, "incident")) + " (" +
+                string(event, "cause") + ") is over, after " + span_text(took),
+            Colour::dim};
+  }
   if (type == "brain.recovered") {
     return {"supervisor recovered, " + pid_text(event) + ", in " +
                 span_text(std::chrono::microseconds(number(event, "took_us"))),

@@ -48,6 +48,9 @@ class EventText {
   std::set<std::string> stopping_;  // the end that follows was asked for
 };
 
+// "12:03:07.412", local time.
+std::string wall_clock(std::int64_t realtime_ns);
+
 // CLOCK_REALTIME - CLOCK_MONOTONIC, now.
 std::int64_t realtime_minus_monotonic_ns();
 

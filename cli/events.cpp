@@ -69,6 +69,10 @@ class Printer {
 
   bool print(const json& event) {
     next_ = std::max(next_, event.value("seq", std::uint64_t{0}) + 1);
+    // On the terminal the line before has said as much.
+    const bool is_said =
+        format_ == Format::terminal && event.value("type", "") == "incident.closed";
+    if (is_said) return true;
     if (format_ == Format::json) return print_line(event.dump());
     return print_line(text_.line(event));
   }

@@ -1,5 +1,6 @@
 #include "ipc/control_protocol.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <optional>
@@ -124,6 +125,8 @@ Result<HelloWorker> decode(const Json& params) {
 }
 
 Json encode(const HelloAnswer& answer) {
+  auto fds = Json::array({"attention"});
+  if (answer.crash) fds.push_back("crash");
   return {{"name", answer.name},
           {"worker", answer.worker},
           {"index", answer.index},
@@ -132,12 +135,13 @@ Json encode(const HelloAnswer& answer) {
           {"links", answer.links},
           {"watchdog_ms", answer.watchdog_ms},
           {"provides", answer.provides},
-          {"fds", Json::array({"attention"})}};
+          {"fds", std::move(fds)}};
 }
 
 template <>
 Result<HelloAnswer> decode(const Json& params) {
   HelloAnswer answer;
+  std::vector<std::string> fds;
   FieldReader in("hello (answer)", params);
   in.required("name", answer.name)
       .required("worker", answer.worker)
@@ -146,7 +150,9 @@ Result<HelloAnswer> decode(const Json& params) {
       .optional("config", answer.config)
       .required("links", answer.links)
       .optional("watchdog_ms", answer.watchdog_ms)
-      .optional("provides", answer.provides);
+      .optional("provides", answer.provides)
+      .optional("fds", fds);
+  answer.crash = std::find(fds.begin(), fds.end(), "crash") != fds.end();
   return in.finish(std::move(answer));
 }
 

@@ -1,6 +1,5 @@
-// The vocabulary of the control protocol (docs/design/control-protocol.md): versions, methods, and
-// the messages as plain structs. The only place where workers and supervisor meet. Must not know
-// what either does with a message, nor send one (ipc/control_packet.hpp does).
+// The vocabulary of the control protocol (docs/design/control-protocol.md): versions, methods, the messages as plain
+// structs. Where workers and supervisor meet; does not know what they do with a message, nor sends one (control_packet.hpp).
 #pragma once
 
 #include <bulkhead/channel.hpp>
@@ -36,6 +35,7 @@ inline constexpr std::string_view link_open = "link.open", link_kept = "link.kep
 // command line -> brain (also hello, status, stop, service.connect); `event` goes the other way
 inline constexpr std::string_view kill = "kill", start = "start", restart = "restart",
                                   events = "events", event = "event", logs = "logs",
+                                  incidents = "incidents", why = "why",
                                   wait_settled = "wait_settled", shutdown = "shutdown";
 inline constexpr std::string_view config = "config", plan = "plan", reload = "reload",
                                   scale = "scale";
@@ -61,13 +61,14 @@ struct HelloWorker {  // fds: beat
   Versions versions;
   std::uint32_t generation = 0;
 };
-struct HelloAnswer {  // fds: attention
+struct HelloAnswer {  // fds: attention, and crash where that is set
   std::string name, worker;
   std::uint32_t index = 0, generation = 0;
   Json config;
   std::uint32_t links = 0;        // how many link.open follow
   std::uint64_t watchdog_ms = 0;  // 0: nobody watches the beat
   std::vector<std::string> provides;
+  bool crash = false;  // somebody keeps crash reports
 };
 struct HelloClient {
   Versions versions;
@@ -111,8 +112,7 @@ struct LinkOffer {  // fds: segment
   std::string pair;
   std::uint16_t epoch = 0;
 };
-// The segment of this incarnation outlives it from now on.
-struct LinkKept {
+struct LinkKept {  // the segment of this incarnation outlives it from now on
   std::string pair;
   std::uint16_t epoch = 0;
 };

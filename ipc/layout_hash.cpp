@@ -5,6 +5,7 @@
 #include <initializer_list>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/crash_page.hpp"
 #include "ipc/framing.hpp"
 #include "ipc/lease_page.hpp"
 #include "ipc/queue_frame.hpp"
@@ -39,6 +40,10 @@ constexpr std::uint64_t hash = hash_of({
     offsetof(BeatPage, generation),
     sizeof(AttentionPage),
     offsetof(AttentionPage, word),
+    sizeof(CrashPage),
+    CrashPage::version_value,
+    offsetof(CrashPage, frames),
+    offsetof(CrashPage, modules),
 
     sizeof(FrameHeader),
     frame_magic,

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <random>
 
 #include "base/clock.hpp"
 
@@ -15,7 +14,6 @@ namespace {
 constexpr Slot logger_slot = first_internal_slot, viewer_slot = first_internal_slot + 1;
 constexpr std::chrono::milliseconds pulse_period{500};  // a quarter of the keeper's patience
 constexpr std::chrono::milliseconds farewell_patience{1000};
-constexpr std::uint64_t flush_id = 1;
 
 std::chrono::steady_clock::time_point at(TimeNs when) {
   return std::chrono::steady_clock::time_point(
@@ -40,7 +38,8 @@ std::vector<std::string> viewer_goes_on(const StateRegion& state) {
 }  // namespace
 
 Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig config,
-             KeeperClient keeper, StateRegion state, SystemRecord record)
+             KeeperClient keeper, StateRegion state, SystemRecord record,
+             IncidentStore incidents)
     : arguments_(std::move(arguments)),
       config_(std::move(config)),
       plan_(make_plan(config_)),
@@ -51,6 +50,8 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
       journal_(config_, plan_, state_),
       processes_(config_, plan_, arguments_, keeper_, state_, record.system_id),
       logs_(config_, plan_, arguments_, keeper_),
+      crash_pages_(plan_, keeper_),
+      incidents_(plan_, std::move(incidents), crash_pages_, journal_, make_incident_shell()),
       desk_(io_, config_, plan_, keeper_,
             {[this](Slot slot) {
   return processes_.generation(slot); },
@@ -60,7 +61,9 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
              [this](Slot slot, const Error& error) {
   violated(slot, error); },
              [this](const auto& where, const auto& task) {
-  quarantined(where, task); }}),
+  quarantined(where, task); },
+             [this](Slot slot) {
+  return crash_pages_.page(slot); }}),
       introducer_(config_, plan_, keeper_, make_post()),
       letters_(config_, plan_, introducer_.journals(), journal_,
                {[this](Slot slot, std::string_view queue) {
@@ -101,7 +104,9 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
                true,
                false,
                [this](ControlPort& port) {
-  introduce_logger(port); },
+  introduce_logger(port);
+  incidents_.logger_is_new();
+               },
                [this](const ipc::Packet& packet) {
   logger_said(packet); }}),
       viewer_(
@@ -132,6 +137,7 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
   roll(); },
            [this] {
   hand_over(); },
+           incidents_,
            {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_,
             configs_, sockets_, config_}}),
       bell_(io_, ::dup(keeper_.fd())),
@@ -208,6 +214,7 @@ void Brain::take_over() {
   begin_internals();
   if (record_.stopping != 0) stop_requests_seen_ = std::min(keeper_.stop_requests(), 1U);
   supervision_.begin(living, fresh, began);
+  incidents_.restore(supervision_.state().instances);
   for (Slot slot = 0; slot < living.size(); ++slot) {
     const auto& instance = supervision_.instance(slot);
     if (living[slot].pid == 0 || instance.status != InstanceStatus::starting) continue;
@@ -256,11 +263,12 @@ void Brain::on_exit(const ExitEntry& entry) {
   sessions_.died(slot);
   probes_.cancel(slot);
   if (const auto failure = state_.exec_failure(slot, entry.generation)) {
+    incidents_.failed_to_start(slot, entry.generation, failure->error_number);
     return supervision_.apply(ExecFailed{slot, entry.generation, failure->error_number});
   }
-  const bool by_signal = entry.code != CLD_EXITED;
-  supervision_.apply(
-      Exited{slot, entry.generation, by_signal ? ExitKind::signal : ExitKind::exit, entry.status});
+  const ExitKind kind = incidents_.died(entry, instance, supervision_.state().stopping);
+  supervision_.apply(Exited{slot, entry.generation, kind, entry.status});
+  incidents_.ask_for_logs();  // not before the successor is on its way
 }
 
 void Brain::on_internal_exit(Slot slot) {
@@ -292,6 +300,7 @@ void Brain::spawn(Slot slot, Generation generation) {
     return;
   }
   std::fprintf(stderr, "bulkhead: %s: %s\n", plan.name.c_str(), outcome.error->to_string().c_str());
+  incidents_.failed_to_start(slot, outcome.generation, outcome.error_number);
   if (outcome.program_at_fault) {
     supervision_.apply(ExecFailed{slot, outcome.generation, outcome.error_number});
   } else {
@@ -356,7 +365,7 @@ void Brain::finished(int exit_code) {
   sockets_.keep_only({});  // their files, too
   viewer_.retire(SIGTERM);
   if (auto* port = logger_.port()) {
-    port->send(ipc::request(flush_id, "log.flush", ipc::Json::object()));
+    port->send(ipc::request(log_flush_id, "log.flush", ipc::Json::object()));
   } else {
     flushed_ = true;
   }
@@ -364,13 +373,6 @@ void Brain::finished(int exit_code) {
   farewell_.async_wait([this](const auto& error) {
     if (!error) io_.stop();
   });
-  leave_when_done();
-}
-
-void Brain::logger_said(const ipc::Packet& packet) {
-  const auto message = ipc::read_message(packet.body);
-  if (!message || !message->is_answer() || message->id != flush_id) return;
-  flushed_ = true;
   leave_when_done();
 }
 

@@ -10,6 +10,7 @@
 
 #include "supervisor/control_api.hpp"
 #include "supervisor/held_sockets.hpp"
+#include "supervisor/incidents.hpp"
 #include "supervisor/port_probes.hpp"
 
 namespace bulkhead::supervisor {
@@ -25,10 +26,12 @@ class Brain {
   int run();
 
  private:
-  Brain(BrainArguments, RunningConfig, SystemConfig, KeeperClient, StateRegion, SystemRecord);
+  Brain(BrainArguments, RunningConfig, SystemConfig, KeeperClient, StateRegion, SystemRecord,
+        IncidentStore);
 
   Supervision::Shell make_shell();
   WorkerPost make_post();
+  Incidents::Shell make_incident_shell();
   void begin_internals();
   void take_over();
   std::vector<Living> find_living();
@@ -57,6 +60,8 @@ class Brain {
   void roll();
   bool has_everybody_left() const;
   void hand_over();
+  // Ids of requests to the logger: this one, and with an incident's number added the one for its last lines.
+  static constexpr std::uint64_t log_flush_id = 1;
 
   struct Violations {
     TimeNs quiet_until = 0;
@@ -75,6 +80,8 @@ class Brain {
   EventJournal journal_;
   Processes processes_;
   LogFeed logs_;
+  CrashPages crash_pages_;
+  Incidents incidents_;
   WorkerDesk desk_;
   Introducer introducer_;
   DeadLetters letters_;

@@ -57,8 +57,11 @@ Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
     record.random = random_number();
     record.system_id = random_number();
   }
+  auto incidents = Incidents::open_store(*keeper);
+  if (!incidents) return incidents.error();
   std::unique_ptr<Brain> brain(new Brain(arguments, std::move(*running), std::move(*config),
-                                         std::move(*keeper), std::move(*state), record));
+                                         std::move(*keeper), std::move(*state), record,
+                                         std::move(*incidents)));
   if (auto begun = brain->begin_sockets(); !begun) return begun.error();
   return brain;
 }

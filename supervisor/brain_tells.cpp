@@ -1,4 +1,4 @@
-// What the brain says of workers: to the event stream, and on its own stderr.
+// What the brain says of workers: to the event stream, and on its own stderr; and what it hears from the logger.
 #include <cstdio>
 #include <string>
 
@@ -44,6 +44,35 @@ void Brain::announce(const Announce& what) {
   if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
   if (with_group) text = "with group " + plan_.groups[instance.held_by].name;
   api_.happened(journal_.worker(type, what, text, now));
+  incidents_.announced(what, now);
+}
+
+Incidents::Shell Brain::make_incident_shell() {
+  return {[this](const EventRecord& event) { api_.happened(event); },
+          [this](Slot slot, std::uint64_t number) {
+            auto* const port = logger_.port();
+            if (port == nullptr) return false;
+            port->send(ipc::request(log_flush_id + number, "log.tail",
+                                    {{"name", plan_.instances[slot].name},
+                                     {"lines", incident_layout::log_lines_max},
+                                     {"bytes", incident_layout::log_bytes_max}}));
+            return true;
+          }};
+}
+
+// What an instance without a log is asked for comes back as an error, and is as good as nothing.
+void Brain::logger_said(const ipc::Packet& packet) {
+  const auto message = ipc::read_message(packet.body);
+  if (!message || !message->is_answer()) return;
+  if (message->id == log_flush_id) {
+    flushed_ = true;
+    return leave_when_done();
+  }
+  std::string text;
+  if (message->kind == ipc::ControlMessage::Kind::result) {
+    ipc::FieldReader("log.tail", *message->content).optional("text", text);
+  }
+  incidents_.log_arrived(message->id - log_flush_id, text);
 }
 
 }  // namespace bulkhead::supervisor

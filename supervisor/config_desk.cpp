@@ -62,7 +62,7 @@ Result<ConfigDiff> ConfigDesk::compare(const ConfigVersion& version, SystemConfi
   };
   if (!std::equal(wanted.groups.begin(), wanted.groups.end(), parts_.config.groups.begin(),
                   parts_.config.groups.end(), same_members)) {
-    return make_error(Errc::not_permitted,
+    return make_error(Errc::unsupported,
                       version.path +
                           ": /groups: a reload can change the strategies and limits of groups, "
                           "not which there are, their order or their members: shut the system "

@@ -63,7 +63,7 @@ struct Section {
   std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself
   std::span<const Key> keys;
 };
-inline constexpr std::array<Section, 17> sections{{{"system", system},
+inline constexpr std::array<Section, 18> sections{{{"system", system},
                                                    {"defaults", defaults},
                                                    {"restart", restart},
                                                    {"backoff", backoff},

@@ -54,6 +54,8 @@ Result<void> ControlApi::dispatch(const ClientRequest& request) {
   if (request.method == method::plan) return plan_config(request);
   if (request.method == method::reload) return reload(request);
   if (request.method == method::scale) return scale(request);
+  if (request.method == method::incidents) return incidents(request);
+  if (request.method == method::why) return why(request);
   if (request.method == method::wait_settled) {
     wait(request, [this] {
       auto outcome = settled();
@@ -113,8 +115,9 @@ Result<void> ControlApi::kill(const ClientRequest& request) {
   std::vector<Slot> hit;
   if (first_time(request)) {
     for (const Slot slot : *slots) {
-      if (parts_.processes.alive(slot) && parts_.processes.signal(slot, signal))
-        hit.push_back(slot);
+      if (!parts_.processes.alive(slot)) continue;
+      expect_kill(request, slot, signal);
+      if (parts_.processes.signal(slot, signal)) hit.push_back(slot);
     }
     if (hit.empty()) {
       return make_error(Errc::not_found,

@@ -11,6 +11,7 @@
 #include "supervisor/control_server.hpp"
 #include "supervisor/dead_letters.hpp"
 #include "supervisor/event_journal.hpp"
+#include "supervisor/incidents.hpp"
 #include "supervisor/log_feed.hpp"
 #include "supervisor/rollout.hpp"
 #include "supervisor/sessions.hpp"
@@ -38,6 +39,7 @@ class ControlApi {
     Rollout& rollout;
     std::function<void()> roll;       // the rollout has been given something to do
     std::function<void()> hand_over;  // to a brain that begins with another config
+    Incidents& incidents;
     StatusSources status;
   };
 
@@ -78,6 +80,10 @@ class ControlApi {
   Outcome in_force(const std::vector<Slot>& touched) const;
   Outcome all_left() const;
   void replace_one_by_one(const std::vector<Slot>&);
+  // control_api_incidents.cpp
+  Result<void> incidents(const ClientRequest&);
+  Result<void> why(const ClientRequest&);
+  void expect_kill(const ClientRequest&, Slot, int signal);
   Outcome settled() const;
   void wait(const ClientRequest&, std::function<Outcome()>);
   bool first_time(const ClientRequest&);
@@ -92,18 +98,5 @@ class ControlApi {
   std::vector<std::pair<ClientId, std::uint64_t>> shutdown_waiters_;
   bool start_is_over_ = false;
 };
-
-inline bool is_up(const InstanceState& instance) noexcept {
-  const bool between_runs =  // of a scheduled one
-      instance.status == InstanceStatus::waiting && instance.due != time_never;
-  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done ||
-         between_runs;
-}
-
-inline bool gave_up(const InstanceState& instance) noexcept {
-  return instance.status == InstanceStatus::failed ||
-         instance.status == InstanceStatus::half_open ||
-         instance.status == InstanceStatus::quarantined;
-}
 
 }  // namespace bulkhead::supervisor

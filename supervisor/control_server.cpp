@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <boost/asio/post.hpp>
 
+#include <optional>
 #include <utility>
 
 namespace bulkhead::supervisor {
@@ -11,11 +12,13 @@ namespace {
 
 constexpr std::size_t clients_max = 256;
 
-bool may_command(int socket) {
+// The pid of one who may command us; nullopt for everybody else.
+std::optional<std::int32_t> commander(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == ::geteuid() || peer.uid == 0;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  if (peer.uid != ::geteuid() && peer.uid != 0) return std::nullopt;
+  return peer.pid;
 }
 
 }  // namespace
@@ -43,7 +46,8 @@ void ControlServer::accept_clients() {
     base::UniqueFd socket{
         ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
     if (!socket.is_open()) return;
-    if (!may_command(socket.get())) {
+    const auto pid = commander(socket.get());
+    if (!pid) {
       (void)ipc::send_packet(
           socket.get(),
           ipc::error_answer(
@@ -59,6 +63,7 @@ void ControlServer::accept_clients() {
       continue;
     }
     const ClientId id = next_client_++;
+    clients_[id].pid = *pid;
     clients_[id].port = std::make_unique<ControlPort>(
         io_, std::move(socket),
         ControlPort::Callbacks{[this, id](ipc::Packet packet) { received(id, std::move(packet)); },
@@ -78,7 +83,8 @@ void ControlServer::received(ClientId id, ipc::Packet packet) {
   if (!client.greeted) {
     return fail(id, message->id, make_error(Errc::protocol_violation, "say hello first"));
   }
-  callbacks_.request({id, message->id, std::string(message->method), *message->content});
+  callbacks_.request(
+      {id, message->id, std::string(message->method), *message->content, client.pid});
 }
 
 void ControlServer::greet(ClientId id, Client& client, std::uint64_t request,

@@ -22,6 +22,7 @@ struct ClientRequest {
   std::uint64_t id = 0;  // 0: a notification, never answered
   std::string method;
   ipc::Json params;
+  std::int32_t pid = 0;  // of the client
 };
 
 // Serves our own uid and root only (SO_PEERCRED). A client that breaks the protocol, or does not
@@ -45,6 +46,7 @@ class ControlServer {
  private:
   struct Client {
     std::unique_ptr<ControlPort> port;
+    std::int32_t pid = 0;
     bool greeted = false;
   };
 

@@ -76,6 +76,20 @@ struct InstanceState {
 };
 static_assert(std::is_trivially_copyable_v<InstanceState>);
 
+// Where it is meant to be: running, or over as it should be.
+inline bool is_up(const InstanceState& instance) noexcept {
+  const bool between_runs =  // of a scheduled one
+      instance.status == InstanceStatus::waiting && instance.due != time_never;
+  return instance.status == InstanceStatus::ready || instance.status == InstanceStatus::done ||
+         between_runs;
+}
+
+inline bool gave_up(const InstanceState& instance) noexcept {
+  return instance.status == InstanceStatus::failed ||
+         instance.status == InstanceStatus::half_open ||
+         instance.status == InstanceStatus::quarantined;
+}
+
 struct GroupState {
   RestartWindow failures;  // deaths of members, for the group's limit
 };

@@ -10,15 +10,15 @@
 
 namespace bulkhead::supervisor {
 
-// The keeper's store: log pipes, control socket, attention, beat; for a pair the segments of both sides, those of
+// The keeper's store: log pipes, control socket, attention, crash page, beat; for a pair the segments of both sides, those of
 // their predecessors, and a note of the connection; with a lease_timeout the lease page, for a queue its journal.
 // Some are the system's own.
 inline constexpr std::uint64_t places_of_system = 64, places_of_pair = 5;
-inline constexpr std::uint64_t places_of_instance_most = 5,
+inline constexpr std::uint64_t places_of_instance_most = 6,
                                places_of_pair_most = places_of_pair + 2;
 
 // The brain: what the store has, and a pidfd for each instance.
-inline constexpr std::uint64_t brain_descriptors_base = 64, brain_descriptors_per_instance = 6,
+inline constexpr std::uint64_t brain_descriptors_base = 64, brain_descriptors_per_instance = 7,
                                brain_descriptors_per_pair = 5;
 
 constexpr std::uint64_t brain_descriptors(std::uint64_t instances, std::uint64_t pairs) noexcept {

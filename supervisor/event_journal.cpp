@@ -24,6 +24,7 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::task_requeued: return "task.requeued";
     case EventType::task_dropped: return "task.dropped";
     case EventType::config_reloaded: return "config.reloaded";
+    case EventType::incident_closed: return "incident.closed";
   }
   return "?";
 }
@@ -95,6 +96,19 @@ std::optional<EventRecord> EventJournal::task(const TaskNews& news, TimeNs now) 
   return record;
 }
 
+EventRecord EventJournal::incident_closed(const Closed& closed, TimeNs now) {
+  EventRecord record;
+  record.t_ns = now;
+  record.type = static_cast<std::uint16_t>(EventType::incident_closed);
+  record.slot = state_.seat(closed.slot);
+  record.generation = closed.generation;
+  record.pid = closed.pid;
+  record.extra = {closed.number, closed.ready_ns, 0, 0};
+  set_text(record, closed.cause);
+  record.sequence = state_.append(record);
+  return record;
+}
+
 EventJournal::Page EventJournal::read(std::uint64_t since, std::size_t at_most) const {
   Page page;
   const std::uint64_t oldest = state_.oldest_event();
@@ -146,6 +160,12 @@ nlohmann::json EventJournal::render(const EventRecord& record) const {
     event["task"] = record.extra[0];
     if (type == EventType::task_quarantined) event["attempts"] = record.extra[1];
     if (type == EventType::task_dropped) event["dropped"] = record.extra[3];
+    return event;
+  }
+  if (type == EventType::incident_closed) {
+    event["incident"] = record.extra[0];
+    event["cause"] = text(record);
+    event["ready_us"] = record.extra[1] / 1000;
     return event;
   }
   const ExitCause cause{static_cast<ExitKind>(record.cause_kind), record.cause_code, record.t_ns};

@@ -31,6 +31,7 @@ enum class EventType : std::uint16_t {
   task_quarantined,
   task_requeued,
   task_dropped,
+  incident_closed,
   config_reloaded = 40,
 };
 std::string_view to_string(EventType) noexcept;  // "worker.starting"
@@ -62,6 +63,16 @@ class EventJournal {
     std::uint64_t which;
   };
   std::optional<EventRecord> task(const TaskNews&, TimeNs now);
+
+  // A death was followed by a successor that is ready.
+  struct Closed {
+    Slot slot;
+    Generation generation;  // of the successor
+    std::int32_t pid;
+    std::uint64_t number, ready_ns;  // of the incident; from its beginning
+    std::string cause;
+  };
+  EventRecord incident_closed(const Closed&, TimeNs now);
 
   struct Page {
     std::vector<EventRecord> events;

@@ -15,9 +15,9 @@ struct Kind {
 };
 constexpr Kind kinds[] = {{"log/", 2, Owner::instance},       {"control/", 1, Owner::instance},
                           {"attention/", 1, Owner::instance}, {"beat/", 1, Owner::instance},
-                          {"sealed/", 2, Owner::instance},    {"segment/", 3, Owner::pair},
-                          {"connection/", 3, Owner::pair},    {"lease/", 1, Owner::pair},
-                          {"journal/", 1, Owner::link}};
+                          {"sealed/", 2, Owner::instance},    {"crash/", 1, Owner::instance},
+                          {"segment/", 3, Owner::pair},       {"connection/", 3, Owner::pair},
+                          {"lease/", 1, Owner::pair},         {"journal/", 1, Owner::link}};
 
 std::string_view after_parts(std::string_view tag, std::size_t parts) {
   for (; parts > 0 && !tag.empty(); --parts) {

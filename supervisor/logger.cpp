@@ -15,6 +15,7 @@ namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::chrono::seconds answer_patience{1};
+constexpr std::uint32_t tail_bytes_max = 64 << 10;
 
 Result<void> poll_for(int poll, int fd, std::uint64_t id) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
@@ -108,6 +109,8 @@ void Logger::obey(ipc::Packet& packet) {
   } else if (message->method == "log.flush") {
     write_all();
     answer(ipc::result(message->id, ipc::Json::object()));
+  } else if (message->method == "log.tail") {
+    tell_tail(message->id, *message->content);
   } else if (message->kind == ipc::ControlMessage::Kind::request) {
     answer(ipc::error_answer(message->id, make_error(Errc::method_not_found,
                                                      "logger: " + std::string(message->method))));
@@ -152,6 +155,25 @@ void Logger::remove(const ipc::Json& params) {
   if (in.failed() || known == by_name_.end()) return;
   write_what_is_there(*streams_.at(known->second).stream);
   forget(known->second);
+}
+
+// Includes what lies in the pipe now: who asks does so because the writer is dead.
+void Logger::tell_tail(std::uint64_t id, const ipc::Json& params) {
+  std::string name;
+  std::uint32_t lines = 0, bytes = 0;
+  ipc::FieldReader in("log.tail", params);
+  in.required("name", name).required("lines", lines).required("bytes", bytes);
+  if (in.failed()) return answer(ipc::error_answer(id, in.error()));
+  const auto known = by_name_.find(name);
+  if (known == by_name_.end()) {
+    return answer(ipc::error_answer(id, make_error(Errc::not_found, "logger: no log of " + name)));
+  }
+  LogStream& stream = *streams_.at(known->second).stream;
+  write_what_is_there(stream);
+  // What is no UTF-8 could not be sent.
+  const auto text = ipc::Json(stream.tail(lines, std::min(bytes, tail_bytes_max)));
+  answer(ipc::result(id, {{"text", ipc::Json::parse(text.dump(
+                                       -1, ' ', false, ipc::Json::error_handler_t::replace))}}));
 }
 
 // The brain reads its end; if it does not for so long it will ask again.

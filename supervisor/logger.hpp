@@ -41,6 +41,7 @@ class Logger {
   void obey(ipc::Packet&);
   void add(const ipc::Json& params, ipc::Packet&);
   void remove(const ipc::Json& params);
+  void tell_tail(std::uint64_t id, const ipc::Json& params);
   void answer(const ipc::Json&);
 
   void serve(Id);

@@ -97,6 +97,33 @@ std::string LogFile::old_path(std::uint32_t number) const {
   return number == 0 ? path_ : path_ + "." + std::to_string(number);
 }
 
+std::string LogFile::tail(std::size_t lines, std::size_t bytes) const {
+  std::string text;
+  for (std::uint32_t number = 0; number <= std::min(limits_.keep, 1U); ++number) {
+    // One more than wanted shows whether a line begins there.
+    const auto wanted = static_cast<off_t>(bytes + 1 - text.size());
+    const base::UniqueFd file(::open(old_path(number).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat status {};
+    const bool is_file =
+        file.is_open() && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+    if (!is_file || wanted == 0) break;
+    const off_t begin = std::max<off_t>(0, status.st_size - wanted);
+    std::string part(static_cast<std::size_t>(status.st_size - begin), '\0');
+    const ssize_t got = ::pread(file.get(), part.data(), part.size(), begin);
+    part.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    text.insert(0, part);
+    if (static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) > lines) break;
+  }
+  if (text.size() > bytes) {
+    const std::size_t line_end = text.find('\n', text.size() - bytes - 1);
+    const bool has_whole_line = line_end != std::string::npos && line_end + 1 < text.size();
+    text.erase(0, has_whole_line ? line_end + 1 : text.size() - bytes);
+  }
+  std::size_t begin = text.size(), found = 0;
+  while (begin > 0 && (begin == text.size() || text[begin - 1] != '\n' || ++found < lines)) --begin;
+  return text.substr(begin);
+}
+
 // Shifts up to the first number that is free, so that a rotation which was killed half-way costs no
 // file when it is done again.
 int LogFile::rotate() {

@@ -28,6 +28,9 @@ class LogFile {
   LogFile(std::string path, RotationLimits limits) : path_(std::move(path)) { set_limits(limits); }
 
   Appended append(std::string_view text);
+  // The last lines, of the file and where that is short of its predecessor, together no longer than that; of a
+  // line that is, the end. "" where nothing can be read.
+  std::string tail(std::size_t lines, std::size_t bytes) const;
   void set_limits(RotationLimits) noexcept;
   const std::string& path() const noexcept { return path_; }
   bool at_line_start() const noexcept { return at_line_start_; }

@@ -41,6 +41,8 @@ class LogStream {
   bool settle(Clock::time_point now);
   // False while the file is left alone because it has just failed.
   bool may_try(Clock::time_point now) const noexcept { return !failing_ || now >= retry_at_; }
+  // As LogFile::tail.
+  std::string tail(std::size_t lines, std::size_t bytes) const { return file_.tail(lines, bytes); }
   std::uint64_t moved() const noexcept { return moved_; }  // bytes that turns took from the pipe
 
   void change(const LogSettings&);

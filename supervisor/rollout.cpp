@@ -13,7 +13,7 @@ bool leaves(const Plan& plan, Slot slot) {
 
 // It will not get any further by itself, or somebody wants it down.
 bool is_settled(const InstanceState& instance) {
-  return instance.desired == Desired::down || instance.status == ready || instance.status == done;
+  return instance.desired == Desired::down || is_up(instance);
 }
 
 bool is_down(const InstanceState& instance) {
@@ -123,9 +123,7 @@ void Rollout::forget_if_done(const State& state) {
 bool Rollout::stuck(const Plan& plan, const State& state) const {
   return std::any_of(rolling_.begin(), rolling_.end(), [&](const auto& entry) {
     const InstanceState& instance = state.instances[entry.first];
-    const bool gave_up =
-        instance.status == failed || instance.status == half_open || instance.status == quarantined;
-    return is_replaced(instance, entry.second) && gave_up && !leaves(plan, entry.first);
+    return is_replaced(instance, entry.second) && gave_up(instance) && !leaves(plan, entry.first);
   });
 }
 

@@ -229,8 +229,11 @@ Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& par
   for (const auto& provided : config.provides) answer.provides.push_back(provided.name);
   const auto attention = desks_[slot].bell->read_only();
   if (!attention) return attention.error();
-  const int fd = attention->get();
-  desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), std::span<const int>(&fd, 1));
+  const auto crash = callbacks_.crash_page(slot);
+  if (!crash) return crash.error();
+  answer.crash = true;
+  const int fds[] = {attention->get(), *crash};
+  desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), fds);
   introducer_->open_links(slot);
   return {};
 }

@@ -29,6 +29,7 @@ class WorkerDesk {
     std::function<void(Slot, const Error&)> violated;  // told once per offence
     // Its queue gave up a task; noted when this returns.
     std::function<void(const Introducer::Quarantined&, const ipc::TaskQuarantined&)> quarantined;
+    std::function<Result<int>(Slot)> crash_page;  // borrowed
   };
 
   WorkerDesk(boost::asio::io_context&, const SystemConfig&, const Plan&, KeeperClient&, Callbacks);

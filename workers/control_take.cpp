@@ -4,6 +4,7 @@
 
 #include "ipc/endpoint.hpp"
 #include "workers/control_link.hpp"
+#include "workers/crash_reporter.hpp"
 #include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
@@ -83,6 +84,12 @@ void ControlLink::take_hello(ipc::Packet& packet, const std::optional<Error>& er
   if (!answer) return fail(answer.error());
   if (attention_page_.data() == nullptr) {  // else said again after a resync; the page is the same
     if (auto mapped = map_attention(packet); !mapped) return fail(mapped.error());
+  }
+  if (answer->crash) {
+    auto page = ipc::fd_named(packet, "crash");
+    const auto begun =
+        page ? begin_crash_reports(std::move(*page), generation_) : Result<void>(page.error());
+    if (!begun) complain(begun.error());  // it works without
   }
   hello_ = std::move(*answer);
 }

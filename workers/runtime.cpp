@@ -15,9 +15,11 @@
 
 #include "ipc/wake.hpp"
 #include "workers/control_link.hpp"
+#include "workers/crash_reporter.hpp"
 #include "workers/inherited.hpp"
 #include "workers/serving.hpp"
 #include "workers/session_connector.hpp"
+#include "workers/unwound_by_none.hpp"
 
 namespace bulkhead {
 
@@ -63,16 +65,29 @@ void print_and_abort() noexcept {
   try {
     std::rethrow_exception(std::current_exception());
   } catch (const std::exception& exception) {
+    workers::note_uncaught(name, exception.what());
     std::fprintf(stderr, "bulkhead: uncaught exception %s: %s\n", name, exception.what());
   } catch (...) {
+    workers::note_uncaught(name, "");
     std::fprintf(stderr, "bulkhead: uncaught exception %s\n", name);
   }
   std::abort();
 }
 
-// noexcept, so that an exception ends in print_and_abort before a single frame is unwound.
-Result<void> call(const std::function<Result<void>(Worker&)>& body, Worker& self) noexcept {
-  return body(self);
+// An exception ends in print_and_abort with the stack of the throw intact.
+Result<void> call(const std::function<Result<void>(Worker&)>& body, Worker& self) {
+  struct Call {
+    const std::function<Result<void>(Worker&)>& body;
+    Worker& self;
+    Result<void> result;
+  } now{body, self, {}};
+  workers::call_unwound_by_none(
+      [](void* call) {
+        auto& it = *static_cast<Call*>(call);
+        it.result = it.body(it.self);
+      },
+      &now);
+  return std::move(now.result);
 }
 
 int report(std::string_view who, const Error& error) {

@@ -39,7 +39,8 @@ class Worker {
   // error (printed on stderr). An exception that leaves `body` is printed and aborts, with the stack
   // of the throw intact. Call it first in main, before any thread: it registers for membarrier, which
   // then costs microseconds instead of milliseconds.
-  // SIGTERM, where it still has its default effect, becomes a stop; SIGPIPE is ignored.
+  // SIGTERM, where it still has its default effect, becomes a stop; SIGPIPE is ignored. The signals of a
+  // crash, likewise, are reported to the supervisor before they kill (`bulkhead incidents`).
   // Without a supervisor (no BULKHEAD_CONTROL_FD) it says so on stderr and returns 64.
   static int run(int argc, char** argv, const std::function<Result<void>(Worker&)>& body);
 

@@ -128,6 +128,29 @@ TEST_F(LoggerTest, appends_to_what_an_earlier_run_has_left) {
   EXPECT_EQ(contents(path()), "earlier\nnow\n");
 }
 
+TEST_F(LoggerTest, tells_the_last_lines_with_those_still_in_the_pipe) {
+  Worker worker;
+  LoggerProcess logger;
+  logger.add("echo.0", path(), worker.read_end());
+  EXPECT_EQ(logger.tail("echo.0", 50, 1000)["result"]["text"], "");
+  worker.write("one\ntwo\nthree\nunfini");
+  EXPECT_EQ(logger.tail("echo.0", 2, 1000)["result"]["text"], "three\nunfini");
+  worker.write("shed\n\xFF\n");
+  EXPECT_EQ(logger.tail("echo.0", 2, 1000)["result"]["text"], "unfinished\n\xEF\xBF\xBD\n");
+  EXPECT_EQ(logger.tail("echo.0", 50, 14)["result"]["text"], "unfinished\n\xEF\xBF\xBD\n");
+  EXPECT_TRUE(logger.tail("nobody", 50, 1000).contains("error"));
+}
+
+TEST_F(LoggerTest, tells_last_lines_across_a_rotation) {
+  Worker worker;
+  LoggerProcess logger;
+  logger.add("echo.0", path(), worker.read_end(), {{"max_size", 3 * line_bytes}});
+  worker.write(lines(0, 7));
+  logger.flush();
+  ASSERT_EQ(contents(path()), lines(6, 7));
+  EXPECT_EQ(logger.tail("echo.0", 3, 1000)["result"]["text"], lines(4, 7));
+}
+
 TEST_F(LoggerTest, makes_the_directory) {
   Worker worker;
   LoggerProcess logger;

@@ -93,6 +93,29 @@ TEST(Reload, puts_nothing_in_force_that_is_wrong) {
   EXPECT_EQ(system.status()["supervisor"]["config_serial"], 1);
 }
 
+TEST(Reload, changes_how_a_group_restarts_and_not_who_is_in_it) {
+  const std::string workers = echo(1) + ", " + sleeper("other");
+  const auto grouped = [&](const std::string& strategy, const std::string& members) {
+    return config_of(workers, R"("groups": {"both": {"strategy": ")" + strategy +
+                                  R"(", "members": [)" + members + "]}}");
+  };
+  const std::string both = R"("echo", "other")";
+  RunningSystem system("live", grouped("one_for_one", both));
+  system.await_all_ready();
+  const auto before = pids(system.status());
+  for (const std::string& other : {config_of(workers), grouped("one_for_one", R"("echo")"),
+                                   grouped("one_for_one", R"("other", "echo")")}) {
+    const auto answer = system.try_request("reload", with(system, other));
+    ASSERT_FALSE(answer) << other;
+    EXPECT_TRUE(answer.error().is(Errc::unsupported)) << answer.error().to_string();
+    EXPECT_NE(answer.error().context.find("/groups"), std::string::npos);
+  }
+  system.request("reload", with(system, grouped("one_for_all", both)));
+  EXPECT_EQ(pids(system.status()), before);
+  ASSERT_EQ(::kill(before.at("echo.0"), SIGKILL), 0);
+  system.await_reborn("other.0", before.at("other.0"));
+}
+
 TEST(Reload, says_who_did_not_become_ready_and_keeps_the_others_running) {
   RunningSystem system("live", config_of(echo(2)));
   system.await_all_ready();

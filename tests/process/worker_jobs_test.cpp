@@ -177,7 +177,7 @@ TEST(CrashWorker, refuses_a_mode_that_there_is_not) {
   Stage stage;
   auto& worker = stage.start(crash("explode"));
   EXPECT_EQ(stage.end("crash.0"), ExitStatus(Exited{78}));
-  EXPECT_TRUE(worker.prints("not one of abort close_fds")) << worker.printed;
+  EXPECT_TRUE(worker.prints("not one of abort bad_call")) << worker.printed;
 }
 
 }  // namespace

@@ -59,6 +59,14 @@ class LoggerProcess {
     ask_to_flush();
     await_flushed();
   }
+  // The answer to "log.tail".
+  ipc::Json tail(const std::string& name, std::size_t lines, std::size_t bytes) {
+    send(
+        ipc::request(++last_id_, "log.tail", {{"name", name}, {"lines", lines}, {"bytes", bytes}}));
+    const auto answer = ipc::receive_packet(control_.get(), Deadline::in(logger_watchdog)).value();
+    EXPECT_EQ(answer.body.at("id"), last_id_);
+    return answer.body;
+  }
   base::ExitStatus close_control() {
     control_.reset();
     return child_->wait(Deadline::in(logger_watchdog)).value();

@@ -2,7 +2,9 @@
 // and tests can watch what the supervisor makes of it.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -12,6 +14,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "workers/builtin/builtin.hpp"
@@ -53,6 +56,62 @@ int deeper(int depth) noexcept {
 Result<void> overflow_stack(Worker&, const Crash&) {
   std::printf("%d\n", deeper(0));
   return {};
+}
+
+// Without the volatile no compiler would take a call of nothing, or a division by it, seriously.
+Result<void> call_nothing(Worker&, const Crash&) {
+  int (*volatile nothing)() = nullptr;
+  volatile int answer = nothing();
+  std::printf("%d\n", answer);
+  return {};
+}
+
+Result<void> divide_by_zero(Worker&, const Crash&) {
+  volatile int whole = 1, nothing = 0;
+  const int share = whole / nothing;
+  std::printf("%d\n", share);
+  return {};
+}
+
+// A mapping may be longer than its file.
+Result<void> read_beyond_the_end(Worker&, const Crash&) {
+  const int file = ::memfd_create("empty", MFD_CLOEXEC);
+  const void* const mapped = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) return errno_error(errno, "mapping an empty file");
+  const auto* const beyond = static_cast<const volatile char*>(mapped);
+  const char read = *beyond;
+  std::printf("%d\n", read);
+  return {};
+}
+
+Result<void> no_instruction(Worker&, const Crash&) { __builtin_trap(); }
+
+// What a wild write over the stack leaves: nobody can find the caller any more, and who looks for it faults.
+Result<void> lose_the_stack(Worker&, const Crash&) {
+#if defined(__x86_64__)
+  asm volatile("mov $64, %%rsp\n\tmovl $1, 0" ::: "memory");
+#endif
+  std::abort();
+}
+
+void in_a_thread() {
+  volatile int* volatile thread_nowhere = nullptr;
+  *thread_nowhere = 1;
+}
+
+Result<void> segfault_in_a_thread(Worker&, const Crash&) {
+  std::thread(in_a_thread).join();
+  return {};
+}
+
+// The child is nobody's worker, and what it dies of is no report of its parent's.
+Result<void> segfault_in_a_child(Worker& self, const Crash& crash) {
+  const pid_t child = ::fork();
+  if (child < 0) return errno_error(errno, "forking");
+  if (child == 0) return segfault(self, crash);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  std::_Exit(WIFSIGNALED(status) ? static_cast<int>(crash.code) : 1);
 }
 
 Result<void> throw_up(Worker&, const Crash&) {
@@ -125,6 +184,13 @@ const std::map<std::string, Disaster>& disasters() {
                                                    {"abort", &abort_now},
                                                    {"exit", &leave},
                                                    {"stack_overflow", &overflow_stack},
+                                                   {"bad_call", &call_nothing},
+                                                   {"divide", &divide_by_zero},
+                                                   {"bus", &read_beyond_the_end},
+                                                   {"illegal", &no_instruction},
+                                                   {"lost_stack", &lose_the_stack},
+                                                   {"thread", &segfault_in_a_thread},
+                                                   {"child_segv", &segfault_in_a_child},
                                                    {"throw", &throw_up},
                                                    {"out_of_memory", &run_out_of_memory},
                                                    {"spin", &spin},

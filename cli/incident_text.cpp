@@ -1,0 +1,229 @@
+#include "cli/incident_text.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cli/event_text.hpp"
+#include "cli/terminal.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t frames_shown = 16, log_lines_shown = 6, function_bytes_shown = 120;
+
+std::string string(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+const json& part(const json& object, const char* key) {
+  static const json nothing;
+  const auto found = object.find(key);
+  return found != object.end() ? *found : nothing;
+}
+
+double number(const json& object, const char* key) {
+  const json& found = part(object, key);
+  return found.is_number() ? found.get<double>() : 0;
+}
+
+std::string microseconds(double us) {
+  return span_text(std::chrono::nanoseconds(std::llround(us * 1e3)));
+}
+
+std::string worker_of(const json& incident) {
+  const std::string name = string(incident, "name");
+  return name.substr(0, name.rfind('.'));
+}
+
+// What makes two of them alike: the same worker died in the same way at the same place. Addresses of data differ from
+// one to the next.
+std::string likeness(const json& incident) {
+  std::string key = worker_of(incident) + '\n' + string(incident, "cause") + '\n';
+  const json& backtrace = part(part(incident, "report"), "backtrace");
+  for (const auto& frame : backtrace) {
+    key += string(frame, "module") + '+' + std::to_string(std::llround(number(frame, "offset"))) +
+           '\n';
+  }
+  return backtrace.empty() ? key + string(incident, "words") : key;
+}
+
+std::string place_of(const json& frame) {
+  const std::string file = string(frame, "file");
+  if (!file.empty()) return file + ":" + std::to_string(std::llround(number(frame, "line")));
+  const std::string module = string(frame, "module");
+  return module.empty() ? string(frame, "address") : module;
+}
+
+std::string frame_line(const json& frame) {
+  std::string function = string(frame, "function");
+  if (function.size() > function_bytes_shown)
+    function.replace(function_bytes_shown, std::string::npos, "...");
+  const std::string problem = string(frame, "problem");
+  return (function.empty() ? string(frame, "address") : function) + "  " + place_of(frame) +
+         (part(frame, "inlined") == true ? " (inlined)" : "") +
+         (problem.empty() ? "" : "  (" + problem + ")");
+}
+
+// What every abort and uncaught exception goes through: it says nothing about this one.
+bool belongs_to_dying(const json& frame) {
+  static constexpr std::string_view beginnings[] = {
+      "__pthread_kill",
+      "raise",
+      "gsignal",
+      "abort",
+      "bulkhead::(anonymous namespace)::print_and_abort",
+      "__cxxabiv1::",
+      "std::terminate",
+      "__cxa_throw"};
+  const std::string function = string(frame, "function");
+  return std::any_of(std::begin(beginnings), std::end(beginnings),
+                     [&](std::string_view beginning) { return function.starts_with(beginning); });
+}
+
+// Without the way to die, and without what a library's header put into the functions shown.
+std::vector<json> telling_frames(const json& backtrace) {
+  std::vector<json> frames;
+  for (const auto& frame : backtrace) {
+    if (frames.empty() && belongs_to_dying(frame)) continue;
+    const bool is_library =
+        part(frame, "inlined") == true && string(frame, "file").starts_with("/usr/include/");
+    if (!is_library) frames.push_back(frame);
+  }
+  return frames;
+}
+
+// "deeper" of "app::(anonymous namespace)::deeper(int)": an inlined function may be known by that alone.
+std::string last_part(std::string function) {
+  static constexpr std::string_view unnamed = "(anonymous namespace)";
+  for (std::size_t at; (at = function.find(unnamed)) != std::string::npos;) {
+    function.erase(at, unnamed.size());
+  }
+  function.resize(std::min(function.find_first_of("(<"), function.size()));
+  const auto colon = function.rfind(':');
+  return colon == std::string::npos ? function : function.substr(colon + 1);
+}
+
+bool is_same_call(const json& a, const json& b) {
+  return place_of(a) == place_of(b) &&
+         last_part(string(a, "function")) == last_part(string(b, "function"));
+}
+
+// A recursion is one line, under the fullest name.
+std::string backtrace_lines(const std::vector<json>& backtrace) {
+  std::string text;
+  std::size_t at = 0;
+  for (std::size_t shown = 0; at < backtrace.size() && shown < frames_shown; ++shown) {
+    const auto begin = backtrace.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto end = std::find_if(begin, backtrace.end(),
+                                  [&](const json& f) { return !is_same_call(f, *begin); });
+    const auto fullest = std::max_element(begin, end, [](const json& a, const json& b) {
+      return string(a, "function").size() < string(b, "function").size();
+    });
+    const auto same = static_cast<std::size_t>(end - begin);
+    text += "    at " + printable(frame_line(*fullest)) +
+            (same > 1 ? ", " + std::to_string(same) + " times" : "") + "\n";
+    at += same;
+  }
+  if (at < backtrace.size()) {
+    text += "    and " + std::to_string(backtrace.size() - at) + " more\n";
+  }
+  return text;
+}
+
+std::string log_lines(const json& lines) {
+  std::string text;
+  const std::size_t first = lines.size() > log_lines_shown ? lines.size() - log_lines_shown : 0;
+  for (std::size_t i = first; i < lines.size(); ++i) {
+    if (lines[i].is_string()) text += "    | " + printable(lines[i].get<std::string>()) + "\n";
+  }
+  return text;
+}
+
+std::string recovery_words(const json& incident) {
+  const json& ready = part(incident, "ready_us");
+  if (ready.is_number()) return "ready again after " + microseconds(ready.get<double>());
+  return string(incident, "state") == "open" ? "not ready again yet" : "not started again";
+}
+
+std::string group_text(const json& last, std::size_t seen, std::int64_t offset_ns, bool colours) {
+  const auto died = static_cast<std::int64_t>(number(last, "died_ns"));
+  const json& report = part(last, "report");
+  const std::string times =
+      seen == 1 ? "" : ", seen " + std::to_string(seen) + " times, the last time";
+  return painted(printable(string(last, "name")), Colour::bold, colours) + "  " +
+         painted(printable(string(last, "words")), Colour::red, colours) + times + "\n" +
+         painted("    " + wall_clock(died + offset_ns) + ", incident " +
+                     part(last, "number").dump() + ", pid " + part(last, "pid").dump() + ", " +
+                     recovery_words(last),
+                 Colour::dim, colours) +
+         "\n" + backtrace_lines(telling_frames(part(report, "backtrace"))) +
+         log_lines(part(report, "last_logs"));
+}
+
+double percentile(const std::vector<double>& sorted, double share) {
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::max<std::size_t>(rank, 1) - 1];
+}
+
+}  // namespace
+
+json recovery_by_cause(const json& incidents) {
+  std::map<std::string, std::vector<double>> took;
+  for (const auto& incident : incidents) {
+    const json& ready = part(incident, "ready_us");
+    if (ready.is_number()) took[string(incident, "cause")].push_back(ready.get<double>());
+  }
+  json recovery = json::object();
+  for (auto& [cause, times] : took) {
+    std::sort(times.begin(), times.end());
+    recovery[cause] = {{"n", times.size()},
+                       {"ready_p50_us", percentile(times, 0.5)},
+                       {"ready_p99_us", percentile(times, 0.99)}};
+  }
+  return recovery;
+}
+
+std::string incident_groups(const json& incidents, std::int64_t offset_ns, bool colours) {
+  struct Group {
+    std::size_t seen = 0;
+    const json* last = nullptr;
+  };
+  std::map<std::string, Group> groups;
+  for (const auto& incident : incidents) {
+    Group& group = groups[likeness(incident)];
+    ++group.seen;
+    group.last = &incident;
+  }
+  std::vector<Group> in_order;
+  for (const auto& [key, group] : groups) in_order.push_back(group);
+  std::sort(in_order.begin(), in_order.end(), [](const Group& a, const Group& b) {
+    return number(*a.last, "number") < number(*b.last, "number");
+  });
+  std::string text;
+  for (const Group& group : in_order)
+    text += group_text(*group.last, group.seen, offset_ns, colours);
+  return text;
+}
+
+std::string recovery_table(const json& recovery, bool colours) {
+  using Align = Table::Align;
+  Table table(
+      {{"RECOVERY FROM"}, {"N", Align::right}, {"P50", Align::right}, {"P99", Align::right}});
+  for (const auto& [cause, figures] : recovery.items()) {
+    table.add({{printable(cause)},
+               {part(figures, "n").dump()},
+               {microseconds(number(figures, "ready_p50_us"))},
+               {microseconds(number(figures, "ready_p99_us"))}});
+  }
+  return table.empty() ? "" : "\n" + table.render(colours);
+}
+
+}  // namespace bulkhead::cli

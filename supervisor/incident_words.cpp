@@ -1,0 +1,134 @@
+#include "supervisor/incident_words.hpp"
+
+#include <signal.h>
+
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "supervisor/core.hpp"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using incident_layout::Record;
+
+constexpr int from_the_kernel = 0x80;  // SI_KERNEL
+
+std::string name_of_signal(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+std::string hexadecimal(std::uint64_t value) {
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "0x%" PRIx64, value);
+  return text.data();
+}
+
+std::string_view doing(std::uint32_t access) {
+  switch (static_cast<ipc::CrashAccess>(access)) {
+    case ipc::CrashAccess::read: return "reading";
+    case ipc::CrashAccess::write: return "writing";
+    case ipc::CrashAccess::execute: return "executing";
+    case ipc::CrashAccess::unknown: break;
+  }
+  return "at";
+}
+
+std::string at_fault(const ipc::CrashPage& page) {
+  const std::string name = name_of_signal(page.signal);
+  const std::string at = hexadecimal(page.address);
+  switch (page.signal) {
+    case SIGSEGV:
+      if (page.code == from_the_kernel) return name + ": an address that cannot exist";
+      [[fallthrough]];
+    case SIGBUS:
+      return name + " " + std::string(doing(page.access)) + " " + at +
+             (page.stack_overflow != 0 ? " (stack overflow)" : "");
+    case SIGFPE:
+      return page.code == FPE_INTDIV ? name + ": integer division by zero" : name + " at " + at;
+    case SIGILL: return name + ": an instruction that does not exist, at " + at;
+    case SIGSYS:
+      return name + ": system call " + std::to_string(page.address) + " is not permitted";
+    default: return name;
+  }
+}
+
+std::string crash_in_words(const Record& record, const ipc::CrashPage& page) {
+  if (page.signal == SIGABRT && page.has_exception != 0) {
+    const std::string what = valid_text(page.exception_what);
+    return "abort: uncaught " + valid_text(page.exception_type) + (what.empty() ? "" : ": " + what);
+  }
+  const bool was_sent = page.code <= 0;
+  if (!was_sent) return at_fault(page);
+  if (page.sender != record.pid && page.sender != 0) {
+    return name_of_signal(page.signal) + " from pid " + std::to_string(page.sender);
+  }
+  return page.signal == SIGABRT ? "abort" : name_of_signal(page.signal) + " from itself";
+}
+
+std::string by_signal(const Record& record, const ipc::CrashPage* report) {
+  std::string words = report != nullptr ? crash_in_words(record, *report)
+                                        : "killed by " + name_of_signal(record.cause_code);
+  if (record.killer != 0) {
+    words = "killed by " + name_of_signal(record.cause_code) + " from pid " +
+            std::to_string(record.killer) + " (bulkhead kill)";
+  }
+  return words + (record.core_dumped != 0 ? ", core dumped" : "");
+}
+
+}  // namespace
+
+std::string cause_of(const Record& record) {
+  switch (static_cast<ExitKind>(record.cause_kind)) {
+    case ExitKind::exit: return "exit " + std::to_string(record.cause_code);
+    case ExitKind::signal:
+      return record.killed_for == static_cast<std::uint8_t>(KilledFor::not_ready)
+                 ? "not_ready"
+                 : name_of_signal(record.cause_code);
+    default: return std::string(to_string(static_cast<ExitKind>(record.cause_kind)));
+  }
+}
+
+std::string death_in_words(const Record& record, const ipc::CrashPage* report) {
+  switch (static_cast<ExitKind>(record.cause_kind)) {
+    case ExitKind::exit: return "exited with code " + std::to_string(record.cause_code);
+    case ExitKind::watchdog: return "killed by the watchdog: it did not beat in time";
+    case ExitKind::lease: return "killed over a lease: it held a task for too long";
+    case ExitKind::exec_failed:
+      return std::string("could not be started: ") + std::strerror(record.cause_code);
+    case ExitKind::oom:
+      return "out of memory" + (report != nullptr ? ": " + crash_in_words(record, *report) : "");
+    default: break;
+  }
+  if (record.killed_for == static_cast<std::uint8_t>(KilledFor::not_ready)) {
+    return "killed because it was not ready in time";
+  }
+  return by_signal(record, report);
+}
+
+bool ran_out_of_memory(const ipc::CrashPage& page) {
+  return page.signal == SIGABRT && page.has_exception != 0 &&
+         std::string_view(page.exception_type) == "std::bad_alloc";
+}
+
+std::size_t beginning_of_last(std::string_view text, std::size_t bytes) {
+  if (text.size() <= bytes) return 0;
+  std::size_t begin = text.size() - bytes;
+  const auto line_end = text.find('\n', begin - 1);
+  if (line_end != std::string_view::npos && line_end + 1 < text.size()) return line_end + 1;
+  while (begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) ++begin;
+  return begin;
+}
+
+std::string valid_text(std::string_view text) {
+  using nlohmann::json;
+  const auto replaced =
+      json(std::string(text)).dump(-1, ' ', false, json::error_handler_t::replace);
+  return json::parse(replaced).get<std::string>();
+}
+
+}  // namespace bulkhead::supervisor
