@@ -56,6 +56,14 @@ void add_config_commands(CLI::App& app, Asked& asked) {
   });
 }
 
+// CLI11 would take -1 for the largest number there is.
+std::string whole_number(const std::string& text) {
+  constexpr std::size_t digits_max = 19;  // less than 2^64 whatever they are
+  const bool is_number = !text.empty() && text.size() <= digits_max &&
+                         text.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? "" : text + " is no number (expected 0, 1, 2 and so on)";
+}
+
 void add_simulate(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<SimulateOptions>();
   auto* command =
@@ -68,7 +76,8 @@ void add_simulate(CLI::App& app, Asked& asked) {
       ->required();
   command->add_option("--for", options->length,
                       "how long to look on; a minute after the script's last word without it");
-  command->add_option("--seed", options->seed, "of the jitter of delays; 1 without it");
+  command->add_option("--seed", options->seed, "of the jitter of delays; 1 without it")
+      ->check(CLI::Validator(whole_number, "NUMBER"));
   command->add_flag("--json", options->json, "one event a line, as events --json");
   command->callback([&asked, options] { asked.action = [options] { return simulate(*options); }; });
 }
@@ -158,14 +167,6 @@ void add_reload(CLI::App& app, Asked& asked) {
   });
 }
 
-// CLI11 would take -1 for the largest number there is.
-std::string whole_number(const std::string& text) {
-  constexpr std::size_t digits_max = 19;  // less than 2^64 whatever they are
-  const bool is_number = !text.empty() && text.size() <= digits_max &&
-                         text.find_first_not_of("0123456789") == std::string::npos;
-  return is_number ? "" : text + " is no number of an event (expected 1, 2, 3 and so on)";
-}
-
 void add_events(CLI::App& app, Asked& asked) {
   using Format = EventsOptions::Format;
   auto options = std::make_shared<EventsOptions>();
@@ -209,6 +210,25 @@ void add_incidents(CLI::App& app, Asked& asked) {
   asking->add_option("NAME", *worker, "worker or instance")->required();
   asking->callback(
       [&asked, worker] { asked.action = [&asked, worker] { return why(asked.system, *worker); }; });
+}
+
+void add_chaos(CLI::App& app, Asked& asked) {
+  auto options = std::make_shared<ChaosOptions>();
+  auto* command =
+      app.add_subcommand("chaos", "kill, stop, slow and hang at random, and look what breaks");
+  command->add_option("--duration", options->duration, "how long; 30s without it");
+  command->add_option("--seed", options->seed, "which schedule; another one without it")
+      ->check(CLI::Validator(whole_number, "NUMBER"));
+  command->add_option("--rate", options->rate, "faults a second; 2 without it")
+      ->check(CLI::Range(0.01, 1000.0));
+  auto include = std::make_shared<std::string>();
+  command->add_option("--include", *include, "supervisor: the brain and the logger, too")
+      ->check(CLI::IsMember({"supervisor"}));
+  command->add_flag("--json", options->json, "the findings as JSON");
+  command->callback([&asked, options, include] {
+    options->with_supervisor = !include->empty();
+    asked.action = [&asked, options] { return chaos(asked.system, *options); };
+  });
 }
 
 void add_call(CLI::App& app, Asked& asked) {
@@ -357,6 +377,7 @@ int run_command_line(int argc, char** argv) {
   add_logs(app, asked);
   add_events(app, asked);
   add_incidents(app, asked);
+  add_chaos(app, asked);
   add_call(app, asked);
   add_bench(app, asked);
   add_about(app, asked);

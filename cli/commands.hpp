@@ -103,6 +103,16 @@ struct IncidentsOptions {
 Outcome incidents(const SystemChoice&, const IncidentsOptions&);
 Outcome why(const SystemChoice&, const std::string& name);
 
+// chaos.cpp
+struct ChaosOptions {
+  std::string duration = "30s";
+  double rate = 2;
+  std::optional<std::uint64_t> seed;  // another one each time
+  bool with_supervisor = false;
+  bool json = false;
+};
+Outcome chaos(const SystemChoice&, const ChaosOptions&);
+
 // call.cpp
 struct CallOptions {
   std::string service, method;

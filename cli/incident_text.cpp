@@ -1,7 +1,9 @@
 #include "cli/incident_text.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <iterator>
 #include <map>
 #include <string_view>
@@ -52,14 +54,28 @@ std::string likeness(const json& incident) {
     key += string(frame, "module") + '+' + std::to_string(std::llround(number(frame, "offset"))) +
            '\n';
   }
-  return backtrace.empty() ? key + string(incident, "words") : key;
+  if (!backtrace.empty()) return key;
+  // Each `bulkhead kill` is another process, and what it did the same.
+  std::string words = string(incident, "words");
+  static constexpr std::string_view sender = "from pid ";
+  if (const auto at = words.find(sender); at != std::string::npos) {
+    const auto begin = at + sender.size();
+    words.erase(begin, words.find_first_not_of("0123456789", begin) - begin);
+  }
+  return key + words;
 }
 
 std::string place_of(const json& frame) {
   const std::string file = string(frame, "file");
   if (!file.empty()) return file + ":" + std::to_string(std::llround(number(frame, "line")));
   const std::string module = string(frame, "module");
-  return module.empty() ? string(frame, "address") : module;
+  if (module.empty()) return string(frame, "address");
+  if (!string(frame, "function").empty()) return module;
+  // What addr2line takes: the address itself is another one in each process.
+  std::array<char, 24> offset{};
+  std::snprintf(offset.data(), offset.size(), "+0x%llx",
+                static_cast<unsigned long long>(number(frame, "offset")));
+  return module + offset.data();
 }
 
 std::string frame_line(const json& frame) {
@@ -67,7 +83,7 @@ std::string frame_line(const json& frame) {
   if (function.size() > function_bytes_shown)
     function.replace(function_bytes_shown, std::string::npos, "...");
   const std::string problem = string(frame, "problem");
-  return (function.empty() ? string(frame, "address") : function) + "  " + place_of(frame) +
+  return (function.empty() ? "" : function + "  ") + place_of(frame) +
          (part(frame, "inlined") == true ? " (inlined)" : "") +
          (problem.empty() ? "" : "  (" + problem + ")");
 }

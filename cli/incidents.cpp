@@ -12,23 +12,8 @@
 #include "cli/terminal.hpp"
 
 namespace bulkhead::cli {
-namespace {
 
 using nlohmann::json;
-
-Result<json> all_incidents(Connection& system) {
-  auto all = json::array();
-  std::uint64_t since = 0;
-  for (;;) {
-    const auto page = system.request("incidents", {{"since", since}}, Deadline::in(answer_timeout));
-    if (!page) return page.error();
-    for (const auto& incident : page->at("incidents")) all.push_back(incident);
-    if (page->at("complete") == true) return all;
-    since = page->at("next").get<std::uint64_t>();
-  }
-}
-
-}  // namespace
 
 Outcome incidents(const SystemChoice& choice, const IncidentsOptions& options) {
   auto system = reach(choice);

@@ -17,6 +17,17 @@ Result<Connection> reach(const SystemChoice& choice) {
   return connect(choice.name);
 }
 
+Result<nlohmann::json> all_incidents(Connection& system, std::uint64_t since) {
+  auto all = nlohmann::json::array();
+  for (;;) {
+    const auto page = system.request("incidents", {{"since", since}}, Deadline::in(answer_timeout));
+    if (!page) return page.error();
+    for (const auto& incident : page->at("incidents")) all.push_back(incident);
+    if (page->at("complete") == true) return all;
+    since = page->at("next").get<std::uint64_t>();
+  }
+}
+
 std::string program_path() {
   std::error_code error;
   const auto path = fs::read_symlink("/proc/self/exe", error);

@@ -15,6 +15,9 @@ Result<Connection> reach(const SystemChoice&);
 // after 2 s and the request repeated, so this is longer.
 inline constexpr std::chrono::seconds answer_timeout{10};
 
+// All incidents from number `since` on that are kept, as the supervisor renders them.
+Result<nlohmann::json> all_incidents(Connection&, std::uint64_t since = 0);
+
 // Of the program that runs now, found through /proc: argv[0] may be relative or gone.
 std::string program_path();
 std::string program_directory();

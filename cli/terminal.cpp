@@ -64,6 +64,21 @@ bool wait_while_read(int fd, std::chrono::milliseconds patience) {
   return (ends[1].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0;
 }
 
+namespace {
+
+// What changes the direction of the text after it: U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
+std::string_view bidi_control(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2') return {};
+  const auto second = static_cast<unsigned char>(text[1]),
+             third = static_cast<unsigned char>(text[2]);
+  const bool is_one =
+      (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
+      (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+  return is_one ? text.substr(0, 3) : std::string_view();
+}
+
+}  // namespace
+
 std::string printable(std::string_view text) {
   std::string out;
   const auto escape = [&](unsigned char code) {
@@ -79,6 +94,9 @@ std::string printable(std::string_view text) {
     } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
       escape(static_cast<unsigned char>(next));  // U+0080 to U+009F: some terminals obey them, too
       ++i;
+    } else if (const std::string_view turned = bidi_control(text.substr(i)); !turned.empty()) {
+      for (const char part : turned) escape(static_cast<unsigned char>(part));
+      i += turned.size() - 1;
     } else {
       out += text[i];
     }

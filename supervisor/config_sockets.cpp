@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "base/nearest.hpp"
 #include "supervisor/config_draft.hpp"
@@ -46,10 +47,18 @@ bool read_unix(const Draft& draft, const At& at, const std::string& text, Socket
   if (text.empty()) return at.wrong("no path (" + std::string(expected) + ")"), false;
   socket.path = absolute_path(draft.config.directory, text);
   constexpr std::size_t path_max = sizeof(sockaddr_un::sun_path) - 1;
-  if (socket.path.size() <= path_max) return true;
-  at.wrong("the path of a socket has " + std::to_string(socket.path.size()) +
-           " bytes (expected at most " + std::to_string(path_max) + ")");
-  return false;
+  if (socket.path.size() > path_max) {
+    at.wrong("the path of a socket has " + std::to_string(socket.path.size()) +
+             " bytes (expected at most " + std::to_string(path_max) + ")");
+    return false;
+  }
+  const auto directory = std::filesystem::path(socket.path).parent_path();
+  std::error_code error;
+  if (draft.context.check_machine && !std::filesystem::is_directory(directory, error)) {
+    at.wrong("there is no directory " + directory.string() + " (make it, or listen elsewhere)");
+    return false;
+  }
+  return true;
 }
 
 bool read_listen(const Draft& draft, const At& at, SocketConfig& socket) {

@@ -54,6 +54,30 @@ void Simulation::apply(const Event& event) {
   for (const Action& action : step(plan_, state_, event, now_)) {
     std::visit([this](const auto& what) { carry_out(what); }, action);
   }
+  roll();
+}
+
+// As the brain does: one instance after the other.
+void Simulation::restart(const std::vector<Slot>& slots) {
+  for (const Slot slot : slots) {
+    const InstanceState& instance = state_.instances[slot];
+    if (instance.desired == Desired::up) rollout_.add_rolling(slot, instance.generation);
+  }
+  for (const Slot slot : slots) {
+    if (state_.instances[slot].desired == Desired::down) apply(WantUp{slot});
+  }
+  roll();
+}
+
+void Simulation::roll() {
+  if (is_rolling_ || rollout_.is_idle()) return;
+  is_rolling_ = true;
+  for (auto step = rollout_.next(plan_, state_); !step.wanted.empty();
+       step = rollout_.next(plan_, state_)) {
+    for (const Event& wanted : step.wanted) apply(wanted);
+  }
+  is_rolling_ = false;
+  rollout_.forget_if_done(state_);
 }
 
 bool Simulation::is(Slot slot, Generation generation) const noexcept {
@@ -166,6 +190,7 @@ void Simulation::perform(const ScriptAct& act) {
   for (const Slot slot : act.slots) {
     if (!finished_) perform(act, slot);
   }
+  if (act.what == ScriptAct::What::restart && !finished_) restart(act.slots);
 }
 
 void Simulation::perform(const ScriptAct& act, Slot slot) {
@@ -189,7 +214,7 @@ void Simulation::perform(const ScriptAct& act, Slot slot) {
       });
     case ScriptAct::What::up: return apply(WantUp{slot});
     case ScriptAct::What::down: return apply(WantDown{slot});
-    case ScriptAct::What::restart: return apply(WantRestart{slot});
+    case ScriptAct::What::restart:  // of all of them together, see perform(act)
     case ScriptAct::What::shutdown: return;
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "supervisor/core.hpp"
+#include "supervisor/rollout.hpp"
 #include "supervisor/simulation_script.hpp"
 
 namespace bulkhead::supervisor {
@@ -52,6 +53,8 @@ class Simulation {
 
   void later(Duration, std::function<void()>);
   void apply(const Event&);
+  void restart(const std::vector<Slot>&);
+  void roll();
   void carry_out(const Spawn&);
   void carry_out(const SendStop&);
   void carry_out(const KillTree&);
@@ -75,6 +78,8 @@ class Simulation {
   std::multimap<TimeNs, std::function<void()>> agenda_;
   std::vector<Process> processes_;
   std::int32_t next_pid_ = 100;
+  Rollout rollout_;
+  bool is_rolling_ = false;
   bool finished_ = false;
 };
 

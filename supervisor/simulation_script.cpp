@@ -122,7 +122,13 @@ Result<int> Reader::signal() {
   const std::string* word = next();
   if (word == nullptr) return wrong("a signal is missing at the end");
   for (int number = 1; number < 32; ++number) {
-    if (signal_name(number) == *word) return number;
+    if (signal_name(number) != *word) continue;
+    static constexpr int harmless[] = {SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP,
+                                       SIGTTIN, SIGTTOU, SIGURG,  SIGWINCH};
+    if (std::find(std::begin(harmless), std::end(harmless), number) == std::end(harmless)) {
+      return number;
+    }
+    return wrong(in_quotes(*word) + " ends no process (expected one such as SIGKILL)");
   }
   return wrong(in_quotes(*word) + " is no signal (expected one such as SIGKILL)");
 }

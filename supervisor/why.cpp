@@ -59,9 +59,13 @@ std::string history(const Restart& restart, const InstanceState& instance, TimeN
   const TimeNs within = nanoseconds(restart.limit->within);
   const auto failures = instance.failures.failures_since(now > within ? now - within : 0);
   if (failures == 0) return text;
-  return text + " It has failed " + times(failures) + " within the last " + span(within) +
-         ", and its limit allows " + std::to_string(restart.limit->count) + "; over that " +
-         outcome_of(restart.limit->then) + ".";
+  // Of the failures as many are remembered as the limit allows.
+  const bool over = failures >= restart.limit->count &&
+                    (instance.probing || instance.status == InstanceStatus::failed);
+  return text + " It has failed " + (over ? "more than " : "") + times(failures) +
+         " within the last " + span(within) + ", and its limit allows " +
+         std::to_string(restart.limit->count) + "; over that " + outcome_of(restart.limit->then) +
+         ".";
 }
 
 std::string after_a_death(const InstancePlan& plan, const InstanceState& instance) {

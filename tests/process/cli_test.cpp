@@ -258,7 +258,7 @@ TEST_F(Cli, a_word_that_is_unknown_is_named) {
 }
 
 TEST_F(Cli, a_number_or_name_that_cannot_be_meant_is_a_usage_error) {
-  expect_complaint(bulkhead({"events", "--since", "-1"}), 2, "-1 is no number of an event");
+  expect_complaint(bulkhead({"events", "--since", "-1"}), 2, "-1 is no number");
   expect_complaint(bulkhead({"events", "--since", "99999999999999999999999"}), 2, "is no number");
   expect_complaint(bulkhead({"--name", "", "status"}), 2, "--name");
   expect_complaint(bulkhead({"--control", "", "status"}), 2, "--control");

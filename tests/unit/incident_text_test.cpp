@@ -89,8 +89,27 @@ TEST_F(IncidentText, names_what_keeps_a_frame_from_being_named) {
   one["report"]["backtrace"][0] = {
       {"function", nullptr},  {"file", nullptr}, {"line", nullptr},          {"address", "0x1234"},
       {"module", "/bin/app"}, {"offset", 1},     {"problem", "was replaced"}};
-  EXPECT_NE(incident_groups(json{one}, 0, false).find("at 0x1234  /bin/app  (was replaced)\n"),
+  EXPECT_NE(incident_groups(json{one}, 0, false).find("at /bin/app+0x1  (was replaced)\n"),
             std::string::npos);
+}
+
+// Two places in one program without names are two places.
+TEST_F(IncidentText, tells_nameless_frames_apart_by_where_they_are) {
+  json one = crash(1, "app.0", 1);
+  const json frame{{"function", nullptr}, {"module", "/bin/app"}, {"offset", 16}};
+  json other = frame;
+  other["offset"] = 32;
+  one["report"]["backtrace"] = {frame, frame, other};
+  EXPECT_NE(incident_groups(json{one}, 0, false)
+                .find("    at /bin/app+0x10, 2 times\n    at /bin/app+0x20\n"),
+            std::string::npos);
+}
+
+TEST_F(IncidentText, takes_kills_by_command_for_alike_whatever_the_command_s_pid_was) {
+  json once = incident(1, "app.0", 1900), again = incident(2, "app.0", 1900);
+  once["words"] = "killed by SIGKILL from pid 12 (bulkhead kill)";
+  again["words"] = "killed by SIGKILL from pid 345 (bulkhead kill)";
+  EXPECT_NE(incident_groups(json{once, again}, 0, false).find("seen 2 times"), std::string::npos);
 }
 
 TEST_F(IncidentText, cannot_steer_the_terminal) {

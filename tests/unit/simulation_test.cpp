@@ -58,6 +58,8 @@ TEST(SimulationScript, names_the_word_that_is_wrong_and_the_grammar) {
       {"echo runs away", "\"out of memory\""},
       {"echo dies", "comes \"of\" and a signal"},
       {"echo dies of SIGKIL", "\"SIGKIL\" is no signal"},
+      {"echo dies of SIGSTOP", "\"SIGSTOP\" ends no process (expected one such as SIGKILL)"},
+      {"kill echo SIGCONT", "\"SIGCONT\" ends no process"},
       {"echo crashes evry 2s", "\"evry\" is no time (did you mean \"every\"?)"},
       {"echo crashes at", "a duration is missing after \"at\""},
       {"echo crashes at 5", "5"},
@@ -96,6 +98,15 @@ TEST(Simulation, tells_what_the_core_decides_at_its_time) {
                 "3.000 echo.1 stopping", "3.000 store.0 stopping", "3.010 echo.0 exited",
                 "3.010 echo.0 stopped", "3.010 echo.1 exited", "3.010 echo.1 stopped",
                 "3.010 store.0 exited", "3.010 store.0 stopped"}));
+}
+
+TEST(Simulation, restarts_several_instances_one_after_the_other_as_the_command_does) {
+  EXPECT_EQ(timeline(two_echoes(), "restart echo at 2s"),
+            (std::vector<std::string>{"2.000 echo.0 > restart", "2.000 echo.1 > restart",
+                                      "2.000 echo.0 stopping", "2.010 echo.0 exited",
+                                      "2.011 echo.0 starting", "2.016 echo.0 ready",
+                                      "2.016 echo.1 stopping", "2.026 echo.1 exited",
+                                      "2.027 echo.1 starting", "2.032 echo.1 ready"}));
 }
 
 TEST(Simulation, shows_that_each_cause_is_treated_in_its_way) {

@@ -1,0 +1,177 @@
+#include "cli/chaos_watch.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/process_tree.hpp"
+#include "cli/system.hpp"
+
+namespace bulkhead::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds between_looks{50};
+constexpr std::size_t violations_max = 50;
+// Segments of the dead that wait for a reader, and connections to come: few, however many faults there were.
+constexpr std::size_t descriptors_spare = 16;
+
+std::size_t count_descriptors(int pid) {
+  std::error_code error;
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid) + "/fd", error);
+  return error ? 0 : static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+std::string name_of(const json& link) {
+  const json& to = link["to"];
+  return link["name"].get<std::string>() + " from " + link["from"].get<std::string>() + " to " +
+         (to.is_string() ? to.get<std::string>() : to.dump());
+}
+
+bool is_up(const json& worker) { return worker["state"] == "ready" || worker["state"] == "done"; }
+
+// It is kept from running too often, as its config wants it.
+bool is_put_off(const json& worker) {
+  return worker["state"] == "half_open" || worker["state"] == "backoff";
+}
+
+}  // namespace
+
+Result<void> ChaosWatch::begin() {
+  auto status = system_.request("status", {{"all", true}}, Deadline::in(answer_timeout));
+  if (!status) return status.error();
+  status_ = std::move(*status);
+  for (const auto& worker : status_["workers"]) {
+    if (is_up(worker)) expected_.insert(worker["name"]);
+  }
+  for (const auto& link : status_["links"]) {
+    links_[name_of(link)] = {link["sent"], link["acknowledged"]};
+  }
+  const auto& supervisor = status_["supervisor"];
+  descriptors_ = {{"keeper", count_descriptors(supervisor["keeper_pid"])},
+                  {"brain", count_descriptors(supervisor["brain_pid"])}};
+  const auto page =
+      system_.request("events", {{"since", ~std::uint64_t{0} >> 1}}, Deadline::in(answer_timeout));
+  if (!page) return page.error();
+  next_event_ = page->at("next");
+  return {};
+}
+
+void ChaosWatch::look() {
+  refresh();
+  read_events();
+}
+
+bool ChaosWatch::refresh() {
+  const auto asked = base::monotonic_ns();
+  auto status = system_.request("status", {{"all", true}}, Deadline::in(answer_timeout));
+  if (!status) {
+    complain("status was not answered: " + status.error().to_string());
+    return false;
+  }
+  answers_us_.push_back(static_cast<double>(base::monotonic_ns() - asked) / 1e3);
+  status_ = std::move(*status);
+  return true;
+}
+
+// Numbers without a hole, but for what was overwritten before it could be read.
+void ChaosWatch::read_events() {
+  for (;;) {
+    const auto page =
+        system_.request("events", {{"since", next_event_}}, Deadline::in(answer_timeout));
+    if (!page) return complain("events were not answered: " + page.error().to_string());
+    std::uint64_t expected = next_event_ + page->value("gap", std::uint64_t{0});
+    for (const auto& event : page->at("events")) {
+      const std::uint64_t number = event["seq"];
+      if (number != expected) {
+        complain("event " + std::to_string(number) + " came where " + std::to_string(expected) +
+                 " was to come");
+      }
+      expected = number + 1;
+    }
+    next_event_ = std::max(next_event_, page->at("next").get<std::uint64_t>());
+    if (page->at("complete") == true) return;
+  }
+}
+
+std::vector<std::string> ChaosWatch::missing(bool given_up_too) const {
+  std::vector<std::string> names;
+  for (const auto& worker : status_["workers"]) {
+    const std::string name = worker["name"];
+    const bool given_up = worker["state"] == "failed" || worker["state"] == "quarantined";
+    if (given_up && !given_up_too) continue;
+    if (expected_.contains(name) && !is_up(worker) && !is_put_off(worker)) {
+      names.push_back(name + " (" + worker["state"].get<std::string>() + ")");
+    }
+  }
+  return names;
+}
+
+void ChaosWatch::conclude(std::chrono::nanoseconds patience) {
+  const auto deadline = Deadline::in(patience);
+  while (refresh() && !missing(false).empty() && !deadline.expired()) {
+    std::this_thread::sleep_for(between_looks);
+  }
+  read_events();
+  for (const auto& name : missing(true)) complain(name + " did not come back");
+  check_links();
+  check_leftovers();
+  check_descriptors();
+}
+
+// Counts are of the link and not of a process: they only grow, over any number of deaths.
+void ChaosWatch::check_links() {
+  for (const auto& link : status_["links"]) {
+    const std::string name = name_of(link);
+    const auto before = links_.find(name);
+    const Link now{link["sent"], link["acknowledged"]};
+    if (now.acknowledged > now.sent) {
+      complain("link " + name + ": " + std::to_string(now.acknowledged) + " acknowledged of " +
+               std::to_string(now.sent) + " sent");
+    }
+    if (before == links_.end()) continue;
+    if (now.sent < before->second.sent || now.acknowledged < before->second.acknowledged) {
+      complain("link " + name + " has forgotten what was sent or acknowledged");
+    }
+    if (link["type"] == "channel" && link["dropped"] != 0) {
+      complain("link " + name + " has lost " + link["dropped"].dump() + " messages");
+    }
+  }
+}
+
+// Everything of the system is the keeper's child, also what was left by a parent that died.
+void ChaosWatch::check_leftovers() {
+  std::set<int> known{status_["supervisor"]["brain_pid"]};
+  for (const auto& worker : status_["workers"]) {
+    if (worker["pid"].is_number()) known.insert(worker["pid"].get<int>());
+  }
+  const auto children = base::children_of(status_["supervisor"]["keeper_pid"]);
+  if (!children) return;
+  const auto living =
+      base::find_processes({.cookie = "", .group = 0, .root = status_["supervisor"]["keeper_pid"]});
+  for (const int child : *children) {
+    const bool lives = std::find(living.begin(), living.end(), child) != living.end();
+    if (lives && !known.contains(child)) {
+      complain("process " + std::to_string(child) + " is left of a worker that is gone");
+    }
+  }
+}
+
+void ChaosWatch::check_descriptors() {
+  for (const auto& [who, before] : descriptors_) {
+    const std::size_t now = count_descriptors(status_["supervisor"][who + "_pid"]);
+    if (now > before + descriptors_spare + links_.size()) {
+      complain("the " + who + " has " + std::to_string(now) + " descriptors, " +
+               std::to_string(before) + " before");
+    }
+  }
+}
+
+void ChaosWatch::complain(std::string what) {
+  if (violations_.size() < violations_max) violations_.push_back(std::move(what));
+}
+
+}  // namespace bulkhead::cli
