@@ -266,7 +266,9 @@ void Brain::on_exit(const ExitEntry& entry) {
     incidents_.failed_to_start(slot, entry.generation, failure->error_number);
     return supervision_.apply(ExecFailed{slot, entry.generation, failure->error_number});
   }
-  const ExitKind kind = incidents_.died(entry, instance, supervision_.state().stopping);
+  ExitEntry by_slot = entry;
+  by_slot.slot = slot;
+  const ExitKind kind = incidents_.died(by_slot, instance, supervision_.state().stopping);
   supervision_.apply(Exited{slot, entry.generation, kind, entry.status});
   incidents_.ask_for_logs();  // not before the successor is on its way
 }

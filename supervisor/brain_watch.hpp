@@ -37,24 +37,29 @@ class BrainWatch {
   std::uint64_t looked_at_ = 0;
 };
 
-// A brain that had taken over is replaced at once, however often; one that never did, with back-off.
+// A brain that had taken over is replaced at once; one that never did, with back-off. So are those that come after many in a
+// row that did not live long: something kills them all, and without a pause it has the processor, too.
 class BrainRestart {
  public:
   static constexpr std::uint64_t first_delay_ns = 10'000'000;
   static constexpr std::uint64_t longest_delay_ns = 1'000'000'000;
+  static constexpr std::uint64_t short_life_ns = 100'000'000;
+  static constexpr std::uint32_t short_lives_max = 20;
 
-  std::uint64_t delay_after_death(bool had_taken_over) noexcept {
-    if (had_taken_over) {
-      failures_ = 0;
-      return 0;
-    }
-    ++failures_;
-    return std::min(longest_delay_ns, first_delay_ns << std::min(failures_ - 1, 10U));
+  std::uint64_t delay_after_death(bool had_taken_over, std::uint64_t lived_ns) noexcept {
+    if (!had_taken_over) return delay(++failures_);
+    failures_ = 0;
+    short_lives_ = lived_ns < short_life_ns ? short_lives_ + 1 : 0;
+    return short_lives_ <= short_lives_max ? 0 : delay(short_lives_ - short_lives_max);
   }
   std::uint32_t failures() const noexcept { return failures_; }  // in a row
 
  private:
-  std::uint32_t failures_ = 0;
+  static std::uint64_t delay(std::uint32_t times) noexcept {
+    return std::min(longest_delay_ns, first_delay_ns << std::min(times - 1, 10U));
+  }
+
+  std::uint32_t failures_ = 0, short_lives_ = 0;
 };
 
 }  // namespace bulkhead::supervisor

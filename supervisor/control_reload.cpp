@@ -133,7 +133,7 @@ ControlApi::Outcome ControlApi::in_force(const std::vector<Slot>& touched) const
   for (const Slot slot : touched) {
     const auto& instance = state.instances[slot];
     if (is_up(instance) || instance.desired == Desired::down) continue;
-    if (!gave_up(instance) && instance.status != InstanceStatus::unkillable && !all_settled) {
+    if (!keeps_failing(instance) && instance.status != InstanceStatus::unkillable && !all_settled) {
       return std::nullopt;
     }
     failed += (failed.empty() ? "" : "; ") + plan_.instances[slot].name + ": " +

@@ -90,6 +90,12 @@ inline bool gave_up(const InstanceState& instance) noexcept {
          instance.status == InstanceStatus::quarantined;
 }
 
+// It is tried again and again, and has failed so often that whoever waits for it is told.
+constexpr std::uint32_t attempts_awaited = 3;
+inline bool keeps_failing(const InstanceState& instance) noexcept {
+  return gave_up(instance) || (!is_up(instance) && instance.attempt >= attempts_awaited);
+}
+
 struct GroupState {
   RestartWindow failures;  // deaths of members, for the group's limit
 };

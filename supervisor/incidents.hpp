@@ -46,7 +46,7 @@ class Incidents {
 
   // Before anything is done about the exit; `dead` is the instance as it was. Returns the kind of exit, which the
   // report may know better than the kernel. Idempotent.
-  ExitKind died(const ExitEntry&, const InstanceState& dead, bool stopping);
+  ExitKind died(const ExitEntry& by_slot, const InstanceState& dead, bool stopping);
   void failed_to_start(Slot, Generation, int error_number);
   void announced(const Announce&, TimeNs now);
   // What became ready before a predecessor of this brain could say so.

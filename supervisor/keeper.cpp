@@ -181,6 +181,7 @@ void Keeper::reap_children() noexcept {
 void Keeper::start_brain() noexcept {
   // relaxed: a brain reads it after its exec
   const auto generation = header_->brain_generation.fetch_add(1, std::memory_order_relaxed) + 1;
+  brain_started_at_ = base::monotonic_ns();
   const auto failure = brain_.start(store_);
   header_->brain_pid.store(brain_.pid(), std::memory_order_relaxed);  // relaxed: for display
   watch_.begin(state_->header.beat.load(std::memory_order_relaxed),   // relaxed: only compared
@@ -190,7 +191,7 @@ void Keeper::start_brain() noexcept {
          arguments_.brain_program.c_str(), std::strerror(failure.error_number));
   if (brain_.is_alive()) return;  // its zombie comes with SIGCHLD
   brain_.forget();
-  start_brain_at_ = base::monotonic_ns() + restart_.delay_after_death(false);
+  start_brain_at_ = base::monotonic_ns() + restart_.delay_after_death(false, 0);
   give_up_if_hopeless();
 }
 
@@ -214,7 +215,10 @@ void Keeper::bury_brain(const siginfo_t& status) noexcept {
   }
   brain_.forget();
   answer_waits_ = false;
-  start_brain_at_ = base::monotonic_ns() + restart_.delay_after_death(brain_had_taken_over());
+  const std::uint64_t now = base::monotonic_ns();
+  start_brain_at_ = now + restart_.delay_after_death(
+                              brain_had_taken_over(),
+                              handed_over ? BrainRestart::short_life_ns : now - brain_started_at_);
   give_up_if_hopeless();
 }
 

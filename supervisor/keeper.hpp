@@ -66,6 +66,7 @@ class Keeper {
   BrainWatch watch_;
   BrainRestart restart_;
   std::uint64_t start_brain_at_ = 0;  // while none is alive
+  std::uint64_t brain_started_at_ = 0;
   bool answer_waits_ = false;  // the brain's queue is full: no further request until it was sent
   keeper_layout::Reply waiting_answer_{};
   bool finished_ = false;

@@ -123,7 +123,8 @@ void Rollout::forget_if_done(const State& state) {
 bool Rollout::stuck(const Plan& plan, const State& state) const {
   return std::any_of(rolling_.begin(), rolling_.end(), [&](const auto& entry) {
     const InstanceState& instance = state.instances[entry.first];
-    return is_replaced(instance, entry.second) && gave_up(instance) && !leaves(plan, entry.first);
+    return is_replaced(instance, entry.second) && keeps_failing(instance) &&
+           !leaves(plan, entry.first);
   });
 }
 

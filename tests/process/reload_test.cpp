@@ -116,6 +116,36 @@ TEST(Reload, changes_how_a_group_restarts_and_not_who_is_in_it) {
   system.await_reborn("other.0", before.at("other.0"));
 }
 
+// Places stay and positions move: who died is told by name all the same, and no brain falls over it.
+TEST(Reload, incidents_name_who_died_wherever_it_has_moved) {
+  RunningSystem system("live", config_of(echo(30) + ", " + sleeper("last")));
+  system.await_all_ready();
+  system.request("reload", with(system, config_of(sleeper("first") + ", " + echo(1) + ", " +
+                                                  sleeper("last"))));
+  for (const char* name : {"last.0", "echo.0", "first.0"}) {
+    const int pid = pids(system.status()).at(name);
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    system.await_reborn(name, pid);
+    const auto found = system.request("incidents")["incidents"];
+    ASSERT_FALSE(found.empty()) << name;
+    EXPECT_EQ(found.back()["name"], name);
+    EXPECT_EQ(found.back()["pid"], pid);
+  }
+  EXPECT_TRUE(system.events_of("brain", "brain.recovered").empty());
+}
+
+TEST(Reload, ends_when_a_replacement_keeps_failing_without_a_limit) {
+  RunningSystem system("live", config_of(echo(2)));
+  system.await_all_ready();
+  const auto before = pids(system.status());
+  const std::string broken =
+      config_of(R"("echo": {"command": ["false"], "ready": {"type": "notify"}, "instances": 2})");
+  const auto answer = system.try_request("reload", with(system, broken));
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().context.find("echo.0"), std::string::npos) << answer.error().context;
+  EXPECT_EQ(pids(system.status()).at("echo.1"), before.at("echo.1"));
+}
+
 TEST(Reload, says_who_did_not_become_ready_and_keeps_the_others_running) {
   RunningSystem system("live", config_of(echo(2)));
   system.await_all_ready();

@@ -127,15 +127,14 @@ TEST(Sockets, come_before_the_control_socket_of_a_worker_of_the_runtime) {
 
 TEST(Sockets, survive_a_reload_that_replaces_their_worker) {
   if (!has_python()) GTEST_SKIP() << "needs /usr/bin/python3";
-  RunningSystem system("held",
-                       config_of(R"({"api": {"listen": "unix:run/api.sock"}})", R"(["api"])"));
+  RunningSystem system("held", config_of(R"({"api": {"listen": "unix:api.sock"}})", R"(["api"])"));
   system.await_all_ready();
   const std::string address = address_of(system.status(), "api");
-  EXPECT_EQ(address, "unix:" + system.directory().path("run/api.sock"));
+  EXPECT_EQ(address, "unix:" + system.directory().path("api.sock"));
   const int pid = system.worker("server.0")["pid"];
-  const std::string next = config_of(
-      R"({"api": {"listen": "unix:run/api.sock"}, "more": {"listen": "tcp:127.0.0.1:0"}})",
-      R"(["api", "more"])", "x");
+  const std::string next =
+      config_of(R"({"api": {"listen": "unix:api.sock"}, "more": {"listen": "tcp:127.0.0.1:0"}})",
+                R"(["api", "more"])", "x");
   system.request("reload", {{"path", system.directory().path("config.json")}, {"text", next}});
   const std::string answer = read_all(dial(address));
   EXPECT_TRUE(answer.ends_with(" 2 api:more")) << answer;
@@ -147,18 +146,18 @@ TEST(Sockets, survive_a_reload_that_replaces_their_worker) {
   sleeper["workers"]["server"]["command"] = {"sleep", "100000"};
   system.request("reload",
                  {{"path", system.directory().path("config.json")}, {"text", sleeper.dump()}});
-  EXPECT_FALSE(std::filesystem::exists(system.directory().path("run/api.sock")));
+  EXPECT_FALSE(std::filesystem::exists(system.directory().path("api.sock")));
   EXPECT_TRUE(system.status()["sockets"].empty());
 }
 
 TEST(Sockets, leave_no_file_behind_and_take_over_one_that_is_deserted) {
   RunningSystem system("held", json{{"version", 1},
                                     {"name", "held"},
-                                    {"sockets", {{"api", {{"listen", "unix:run/api.sock"}}}}},
+                                    {"sockets", {{"api", {{"listen", "unix:api.sock"}}}}},
                                     {"workers", {{"a", {{"command", {"sleep", "100000"}}}}}}}
                                    .dump());
   system.await_all_ready();
-  const std::string file = system.directory().path("run/api.sock");
+  const std::string file = system.directory().path("api.sock");
   EXPECT_TRUE(std::filesystem::exists(file));
   for (const int pid : system.processes()) ::kill(pid, SIGKILL);
   system.await_end();

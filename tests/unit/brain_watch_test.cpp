@@ -7,6 +7,7 @@ namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::uint64_t second = 1'000'000'000;
+constexpr std::uint64_t lived = BrainRestart::short_life_ns;
 
 // Looks every half second from `from` to `to`; true when the brain was called hung on the way.
 bool hangs(BrainWatch& watch, std::uint64_t beat, bool taken_over, std::uint64_t from,
@@ -50,18 +51,32 @@ TEST(BrainWatch, does_not_hold_the_keepers_own_lateness_against_the_brain) {
 
 TEST(BrainRestart, is_at_once_after_a_brain_that_had_taken_over) {
   BrainRestart restart;
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(restart.delay_after_death(true), 0u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(restart.delay_after_death(true, lived), 0u);
+}
+
+// Something kills every one that comes, over and over.
+TEST(BrainRestart, backs_off_after_many_short_lives_in_a_row) {
+  BrainRestart restart;
+  for (std::uint32_t i = 0; i < BrainRestart::short_lives_max; ++i) {
+    EXPECT_EQ(restart.delay_after_death(true, lived - 1), 0u);
+  }
+  EXPECT_EQ(restart.delay_after_death(true, lived - 1), 10'000'000u);
+  EXPECT_EQ(restart.delay_after_death(true, lived - 1), 20'000'000u);
+  for (int i = 0; i < 10; ++i) restart.delay_after_death(true, 0);
+  EXPECT_EQ(restart.delay_after_death(true, 0), second);
+  EXPECT_EQ(restart.delay_after_death(true, lived), 0u);
+  EXPECT_EQ(restart.delay_after_death(true, 0), 0u) << "counted anew";
 }
 
 TEST(BrainRestart, backs_off_from_ten_milliseconds_to_a_second_while_none_takes_over) {
   BrainRestart restart;
-  EXPECT_EQ(restart.delay_after_death(false), 10'000'000u);
-  EXPECT_EQ(restart.delay_after_death(false), 20'000'000u);
-  for (int i = 0; i < 5; ++i) restart.delay_after_death(false);
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(restart.delay_after_death(false), second);
+  EXPECT_EQ(restart.delay_after_death(false, 0), 10'000'000u);
+  EXPECT_EQ(restart.delay_after_death(false, 0), 20'000'000u);
+  for (int i = 0; i < 5; ++i) restart.delay_after_death(false, 0);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(restart.delay_after_death(false, 0), second);
   EXPECT_EQ(restart.failures(), 107u);
-  EXPECT_EQ(restart.delay_after_death(true), 0u);
-  EXPECT_EQ(restart.delay_after_death(false), 10'000'000u) << "counted anew";
+  EXPECT_EQ(restart.delay_after_death(true, lived), 0u);
+  EXPECT_EQ(restart.delay_after_death(false, 0), 10'000'000u) << "counted anew";
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ TEST(Cells, cannot_steer_the_terminal_or_break_the_table) {
   table.add({{"it.0"},
              {std::string("\033]0;x\007é\n\0\x7f\xe2\x80\xae\xc2\x9b"
                           "2J",
-                          15)}});
+                          18)}});
   EXPECT_EQ(table.render(false),
             "WORKER  \nit.0    \\x1b]0;x\\x07é\\x0a\\x00\\x7f\\xe2\\x80\\xae\\x9b2J\n");
 }
