@@ -129,6 +129,19 @@ bool Reconciler::hold(Slot slot, GroupIndex holder) {
   return true;
 }
 
+// A run whose time comes while its group is going down begins with the group.
+bool Reconciler::waits_for_group(Slot slot) {
+  if (plan_.instances[slot].kind != WorkerKind::scheduled) return false;
+  GroupIndex group = plan_.workers[plan_.instances[slot].worker_index].group;
+  for (; group != no_group; group = plan_.groups[group].parent) {
+    if (state_.index.detained(group) == 0) continue;
+    hold(slot, group);
+    at(slot).comes_again = false;  // it is the run that was due
+    return true;
+  }
+  return false;
+}
+
 void Reconciler::fail_group(Slot slot, GroupIndex group) {
   for (const std::uint32_t index : plan_.groups[group].workers) {
     const WorkerPlan& worker = plan_.workers[index];

@@ -84,6 +84,8 @@ void Reconciler::try_start(Slot slot) {
     instance.recovering = false;  // as below
     if (state_.index.detained(instance.held_by) != 0) return;
     release(instance.held_by);
+  } else if (waits_for_group(slot)) {
+    return;
   }
   if (!needs_met(slot)) {
     instance.recovering = false;  // everybody who waits here comes back at once: throttle them

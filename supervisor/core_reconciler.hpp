@@ -77,6 +77,7 @@ class Reconciler {
   void take_along(Slot, const Casualty&);
   void fail_group(Slot, GroupIndex);
   bool hold(Slot, GroupIndex);
+  bool waits_for_group(Slot);
   void fail_with_group(Slot, GroupIndex);
   bool may_stop_with_group(Slot) const noexcept;
   void release(GroupIndex);

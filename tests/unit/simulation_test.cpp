@@ -159,6 +159,29 @@ TEST(Simulation, counts_from_each_start_and_lets_runs_take_their_time) {
                                       "10.001 report.0 ready"}));
 }
 
+// The group is down from 1.5 s, when `echo` dies, until 6.5 s, when `store` has been killed.
+TEST(Simulation, begins_no_run_while_its_group_goes_down) {
+  SystemConfig config = two_echoes();
+  WorkerConfig run = worker("run");
+  run.kind = WorkerKind::scheduled;
+  run.every = 1s;
+  config.workers.push_back(run);
+  config.groups.push_back({.name = "all",
+                           .strategy = GroupStrategy::one_for_all,
+                           .members = {"echo", "store", "run"},
+                           .limit = std::nullopt});
+  const auto told =
+      timeline(config, "run takes 200ms; store ignores stop; echo.0 dies of SIGKILL at 1500ms", 8s);
+  const auto begins = [](const std::string& line) {
+    return line.find("run.0 starting") != std::string::npos;
+  };
+  std::vector<std::string> runs;
+  std::copy_if(told.begin(), told.end(), std::back_inserter(runs), begins);
+  ASSERT_GE(runs.size(), 2U);
+  EXPECT_EQ(runs[0], "1.001 run.0 starting");
+  EXPECT_GE(std::stod(runs[1]), 6.5) << runs[1];
+}
+
 TEST(Simulation, is_the_same_again_with_the_same_seed) {
   SystemConfig config = two_echoes();
   for (WorkerConfig& each : config.workers) each.restart.backoff.jitter = 0.5;
