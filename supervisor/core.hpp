@@ -112,6 +112,8 @@ const std::vector<GroupIndex>& changed_groups(const State&) noexcept;
 // When the next Tick is due; time_never when no timer runs.
 TimeNs next_due(const State&) noexcept;
 
+std::string in_words(TimeNs duration);  // "250 ms", "1.5 s", "3 min"
+
 // One paragraph-worth of reason, for `status` and error messages: "waiting for store.0 (ready)".
 std::string reason(const Plan&, const State&, Slot, TimeNs now);
 

@@ -5,11 +5,8 @@
 #include "supervisor/core.hpp"
 
 namespace bulkhead::supervisor {
-namespace {
 
-using enum InstanceStatus;
-
-std::string span(TimeNs duration) {
+std::string in_words(TimeNs duration) {
   char text[32];
   const double seconds = static_cast<double>(duration) / 1e9;
   if (seconds < 1) {
@@ -22,10 +19,14 @@ std::string span(TimeNs duration) {
   return text;
 }
 
-std::string span(Duration duration) { return span(static_cast<TimeNs>(duration.count())); }
+namespace {
 
-std::string until(TimeNs due, TimeNs now) { return span(due > now ? due - now : 0); }
-std::string since(TimeNs then, TimeNs now) { return span(now > then ? now - then : 0); }
+using enum InstanceStatus;
+
+std::string span(Duration duration) { return in_words(static_cast<TimeNs>(duration.count())); }
+
+std::string until(TimeNs due, TimeNs now) { return in_words(due > now ? due - now : 0); }
+std::string since(TimeNs then, TimeNs now) { return in_words(now > then ? now - then : 0); }
 
 std::string signal_name(int signal) {
   const char* name = ::sigabbrev_np(signal);

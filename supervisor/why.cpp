@@ -1,25 +1,11 @@
 #include "supervisor/why.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 namespace bulkhead::supervisor {
 namespace {
 
 using enum InstanceStatus;
-
-std::string span(TimeNs duration) {
-  char text[32];
-  const double seconds = static_cast<double>(duration) / 1e9;
-  if (seconds < 1) {
-    std::snprintf(text, sizeof text, "%.0f ms", seconds * 1e3);
-  } else if (seconds < 120) {
-    std::snprintf(text, sizeof text, "%.3g s", seconds);
-  } else {
-    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
-  }
-  return text;
-}
 
 TimeNs nanoseconds(Duration duration) { return static_cast<TimeNs>(duration.count()); }
 
@@ -38,8 +24,8 @@ std::string last_death(const Incidents& incidents, Slot slot, TimeNs now) {
   const auto* const incident = incidents.latest(slot);
   if (incident == nullptr) return "";
   const TimeNs ago = now > incident->died_ns ? now - incident->died_ns : 0;
-  return " Its last incident, number " + std::to_string(incident->number) + ", was " + span(ago) +
-         " ago: " + incidents.words(*incident) + ".";
+  return " Its last incident, number " + std::to_string(incident->number) + ", was " +
+         in_words(ago) + " ago: " + incidents.words(*incident) + ".";
 }
 
 std::string outcome_of(LimitThen then) {
@@ -63,7 +49,7 @@ std::string history(const Restart& restart, const InstanceState& instance, TimeN
   const bool over = failures >= restart.limit->count &&
                     (instance.probing || instance.status == InstanceStatus::failed);
   return text + " It has failed " + (over ? "more than " : "") + times(failures) +
-         " within the last " + span(within) + ", and its limit allows " +
+         " within the last " + in_words(within) + ", and its limit allows " +
          std::to_string(restart.limit->count) + "; over that " + outcome_of(restart.limit->then) +
          ".";
 }
@@ -71,9 +57,10 @@ std::string history(const Restart& restart, const InstanceState& instance, TimeN
 std::string after_a_death(const InstancePlan& plan, const InstanceState& instance) {
   if (plan.restart.policy == RestartPolicy::never) return "it stays down: its policy is never";
   const Backoff& backoff = plan.restart.backoff;
-  const std::string when = instance.attempt == 0 || backoff.initial.count() == 0
-                               ? "at once"
-                               : "after a back-off of at most " + span(nanoseconds(backoff.max));
+  const std::string when =
+      instance.attempt == 0 || backoff.initial.count() == 0
+          ? "at once"
+          : "after a back-off of at most " + in_words(nanoseconds(backoff.max));
   return (plan.restart.policy == RestartPolicy::on_failure
               ? "and that is a failure, it starts again "
               : "it starts again ") +
@@ -86,7 +73,8 @@ std::string what_comes(const InstancePlan& plan, const InstanceState& instance) 
     case waiting: return "It starts as soon as that is over.";
     case backoff: return "Nothing else has to happen; `bulkhead start` does not wait that long.";
     case half_open:
-      return "A probe that stays ready for " + span(nanoseconds(plan.restart.backoff.reset_after)) +
+      return "A probe that stays ready for " +
+             in_words(nanoseconds(plan.restart.backoff.reset_after)) +
              " ends this; `bulkhead start` probes now.";
     case starting:
       return plan.ready == ReadyType::exec
