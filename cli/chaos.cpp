@@ -234,27 +234,21 @@ void Chaos::run(nanoseconds duration) {
   sigprocmask(SIG_UNBLOCK, &ends, nullptr);
 }
 
-struct Findings {
-  json answer;
-  bool is_good = true;
-};
-
-Findings findings_of(const Chaos& chaos, const ChaosWatch& watch, const json& recovery,
-                     std::uint64_t seed) {
+json findings_of(const Chaos& chaos, const ChaosWatch& watch, const json& recovery,
+                 std::uint64_t seed) {
   json faults = json::object();
   for (const auto kind : fault_kinds) faults[std::string(to_string(kind))] = chaos.made(kind);
   auto answers = watch.answers_us();
-  return {{{"seed", seed},
-           {"faults", std::move(faults)},
-           {"missed", chaos.missed()},
-           {"recovery", recovery},
-           {"status",
-            {{"n", answers.size()},
-             {"p50_us", bench::percentile(answers, 0.5)},
-             {"p99_us", bench::percentile(answers, 0.99)},
-             {"max_us", bench::percentile(answers, 1)}}},
-           {"violations", watch.violations()}},
-          watch.violations().empty()};
+  return {{"seed", seed},
+          {"faults", std::move(faults)},
+          {"missed", chaos.missed()},
+          {"recovery", recovery},
+          {"status",
+           {{"n", answers.size()},
+            {"p50_us", bench::percentile(answers, 0.5)},
+            {"p99_us", bench::percentile(answers, 0.99)},
+            {"max_us", bench::percentile(answers, 1)}}},
+          {"violations", watch.violations()}};
 }
 
 void print_findings(const json& answer) {
@@ -317,11 +311,11 @@ Outcome chaos(const SystemChoice& choice, const ChaosOptions& options) {
   if (!incidents) return complain(incidents.error());
   const auto findings = findings_of(chaos, watch, recovery_by_cause(*incidents), seed);
   if (options.json) {
-    std::printf("%s\n", findings.answer.dump().c_str());
+    std::printf("%s\n", findings.dump().c_str());
   } else {
-    print_findings(findings.answer);
+    print_findings(findings);
   }
-  return findings.is_good ? Outcome::done : Outcome::failed;
+  return watch.violations().empty() ? Outcome::done : Outcome::failed;
 }
 
 }  // namespace bulkhead::cli

@@ -65,6 +65,16 @@ TEST(ConfigDiff, changes_in_place_what_the_supervisor_alone_looks_at) {
   }
 }
 
+TEST(ConfigDiff, changes_in_place_when_the_next_run_is_and_whose_end_counts) {
+  const auto run = [](const std::string& keys) {
+    return system(worker("a", R"("kind": "scheduled", )" + keys));
+  };
+  EXPECT_EQ(fates(diff_configs(run(R"("every": "1h")"), run(R"("every": "2s")"))), "a changed");
+  EXPECT_EQ(
+      fates(diff_configs(system(worker("a")), system(worker("a", R"("significant": "failure")")))),
+      "a changed");
+}
+
 TEST(ConfigDiff, names_the_key_with_both_values) {
   const auto diff = diff_configs(system(worker("a", R"("env": {"L": "de", "K/1": "x"})")),
                                  system(worker("a", R"("env": {"L": "en", "M": "y"})")));
