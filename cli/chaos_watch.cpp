@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds between_looks{50};
+constexpr std::chrono::seconds leftover_patience{5};  // a killed process may take its time to end
 constexpr std::size_t violations_max = 50;
 // Segments of the dead that wait for a reader, and connections to come: few, however many faults there were.
 constexpr std::size_t descriptors_spare = 16;
@@ -45,7 +46,7 @@ Result<void> ChaosWatch::begin() {
   if (!status) return status.error();
   status_ = std::move(*status);
   for (const auto& worker : status_["workers"]) {
-    if (is_up(worker)) expected_.insert(worker["name"]);
+    if (is_up(worker)) expected_[worker["name"]] = worker["state"];
   }
   for (const auto& link : status_["links"]) {
     links_[name_of(link)] = {link["sent"], link["acknowledged"]};
@@ -97,26 +98,30 @@ void ChaosWatch::read_events() {
   }
 }
 
-std::vector<std::string> ChaosWatch::missing(bool given_up_too) const {
-  std::vector<std::string> names;
+ChaosWatch::States ChaosWatch::away_among(const States& names) const {
+  States away;
   for (const auto& worker : status_["workers"]) {
     const std::string name = worker["name"];
-    const bool given_up = worker["state"] == "failed" || worker["state"] == "quarantined";
-    if (given_up && !given_up_too) continue;
-    if (expected_.contains(name) && !is_up(worker) && !is_put_off(worker)) {
-      names.push_back(name + " (" + worker["state"].get<std::string>() + ")");
-    }
+    if (names.contains(name) && !is_up(worker) && !is_put_off(worker)) away[name] = worker["state"];
   }
-  return names;
+  return away;
 }
 
+// Whoever was seen up once has come back, whatever it does by itself afterwards.
 void ChaosWatch::conclude(std::chrono::nanoseconds patience) {
   const auto deadline = Deadline::in(patience);
-  while (refresh() && !missing(false).empty() && !deadline.expired()) {
+  States away = expected_;
+  for (;;) {
+    if (!refresh()) return;
+    away = away_among(away);
+    const bool may_come = std::any_of(away.begin(), away.end(), [](const auto& one) {
+      return one.second != "failed" && one.second != "quarantined";
+    });
+    if (!may_come || deadline.expired()) break;
     std::this_thread::sleep_for(between_looks);
   }
   read_events();
-  for (const auto& name : missing(true)) complain(name + " did not come back");
+  for (const auto& [name, state] : away) complain(name + " (" + state + ") did not come back");
   check_links();
   check_leftovers();
   check_descriptors();
@@ -142,22 +147,40 @@ void ChaosWatch::check_links() {
   }
 }
 
-// Everything of the system is the keeper's child, also what was left by a parent that died.
+// Everything of the system is the keeper's child, also what was left by a parent that died. Who is not in the
+// status may only be younger or older than it; what is left over stays so.
 void ChaosWatch::check_leftovers() {
+  auto strangers = find_strangers();
+  for (const auto deadline = Deadline::in(leftover_patience);
+       !strangers.empty() && !deadline.expired();) {
+    std::this_thread::sleep_for(between_looks);
+    if (!refresh()) return;
+    std::set<int> still;
+    for (const int pid : find_strangers()) {
+      if (strangers.contains(pid)) still.insert(pid);
+    }
+    strangers = std::move(still);
+  }
+  for (const int pid : strangers) {
+    complain("process " + std::to_string(pid) + " is left of a worker that is gone");
+  }
+}
+
+std::set<int> ChaosWatch::find_strangers() const {
   std::set<int> known{status_["supervisor"]["brain_pid"]};
   for (const auto& worker : status_["workers"]) {
     if (worker["pid"].is_number()) known.insert(worker["pid"].get<int>());
   }
-  const auto children = base::children_of(status_["supervisor"]["keeper_pid"]);
-  if (!children) return;
-  const auto living =
-      base::find_processes({.cookie = "", .group = 0, .root = status_["supervisor"]["keeper_pid"]});
+  const int keeper = status_["supervisor"]["keeper_pid"];
+  const auto children = base::children_of(keeper);
+  if (!children) return {};
+  const auto living = base::find_processes({.cookie = "", .group = 0, .root = keeper});
+  std::set<int> strangers;
   for (const int child : *children) {
     const bool lives = std::find(living.begin(), living.end(), child) != living.end();
-    if (lives && !known.contains(child)) {
-      complain("process " + std::to_string(child) + " is left of a worker that is gone");
-    }
+    if (lives && !known.contains(child)) strangers.insert(child);
   }
+  return strangers;
 }
 
 void ChaosWatch::check_descriptors() {

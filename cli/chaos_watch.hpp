@@ -32,20 +32,22 @@ class ChaosWatch {
   struct Link {
     std::uint64_t sent = 0, acknowledged = 0;
   };
+  using States = std::map<std::string, std::string>;  // by instance
   using Links = std::map<std::string, Link>;
 
   bool refresh();
   void read_events();
-  std::vector<std::string> missing(bool given_up_too) const;
+  States away_among(const States& names) const;
   void check_links();
   void check_leftovers();
+  std::set<int> find_strangers() const;
   void check_descriptors();
   void complain(std::string what);
 
   Connection& system_;
   nlohmann::json status_;
   std::uint64_t next_event_ = 0;
-  std::set<std::string> expected_;  // instances that were up at the beginning
+  States expected_;  // instances that were up at the beginning
   Links links_;
   std::map<std::string, std::size_t> descriptors_;  // of keeper and brain
   std::vector<double> answers_us_;

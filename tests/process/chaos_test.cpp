@@ -16,7 +16,7 @@ std::string config_of(const std::string& echo_restart) {
   return R"({"version": 1, "name": "storm",
     "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},
     "workers": {
-      "echo": {"command": ["echo-worker"], "ready": {"type": "notify"}, "instances": 2, "watchdog": {"timeout": "500ms"}},
+      "echo": {"command": ["echo-worker"], "provides": ["echo"], "ready": {"type": "notify"}, "instances": 2, "watchdog": {"timeout": "500ms"}},
       "tick": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks", "rate_hz": 1000, "size": 56}},
       "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks"}},
       "once": {"command": ["true"], "kind": "oneshot"},
@@ -47,6 +47,21 @@ TEST(Chaos, breaks_nothing_of_a_system_whose_workers_and_supervisor_it_disturbs)
   EXPECT_GT(found["recovery"]["SIGKILL"]["n"], 0);
   EXPECT_GT(found["status"]["n"], 0);
   EXPECT_TRUE(system.events_of("once.0", "worker.starting").size() == 1);  // it is no service
+}
+
+TEST(Chaos, takes_no_worker_that_ends_all_the_time_for_what_is_left_of_another) {
+  RunningSystem system("restless", R"({"version": 1, "name": "restless",
+    "defaults": {"restart": {"policy": "always", "backoff": {"initial": "0ms"}, "limit": "none"}},
+    "workers": {
+      "calm": {"command": ["sleep", "100000"]},
+      "restless": {"command": ["sleep", "0.01"], "instances": 8}}})");
+  system.await_reborn("calm.0", 0);
+  for (int seed = 1; seed <= 5; ++seed) {
+    const auto output =
+        chaos(system, {"--duration", "100ms", "--rate", "10", "--seed", std::to_string(seed)});
+    EXPECT_EQ(output.out.find("is left of"), std::string::npos) << output.out;
+    EXPECT_EQ(output.code, 0) << output.out << output.err;
+  }
 }
 
 TEST(Chaos, says_who_did_not_come_back) {
