@@ -35,9 +35,18 @@ std::string string(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-json* frames_of(json& incident) {
-  const json::json_pointer pointer("/report/crash/frames");
-  return incident.contains(pointer) ? &incident[pointer] : nullptr;
+// What holds "frames": the crash, and the threads of one that hung.
+std::vector<json*> holders_of_frames(json& incident) {
+  std::vector<json*> holders;
+  if (!incident.contains("report")) return holders;
+  json& report = incident["report"];
+  if (report.contains("crash") && report["crash"].contains("frames")) {
+    holders.push_back(&report["crash"]);
+  }
+  for (auto& thread : report["threads"]) {
+    if (thread.contains("frames")) holders.push_back(&thread);
+  }
+  return holders;
 }
 
 Result<base::UniqueFd> as_file(const std::string& text) {
@@ -152,20 +161,26 @@ json backtrace_of(const json& frames, const std::map<Module, Offsets>& known) {
 void name_frames(json& incidents) {
   std::map<Module, Offsets> known;
   for (auto& incident : incidents) {
-    const json* const frames = frames_of(incident);
-    if (frames == nullptr) continue;
-    for (const auto& frame : *frames) {
-      if (!frame.contains("module")) continue;
-      known[{string(frame, "module"), string(frame, "build_id")}]
-           [frame["offset"].get<std::uint64_t>()];
+    for (const json* holder : holders_of_frames(incident)) {
+      for (const auto& frame : (*holder)["frames"]) {
+        if (!frame.contains("module")) continue;
+        known[{string(frame, "module"), string(frame, "build_id")}]
+             [frame["offset"].get<std::uint64_t>()];
+      }
     }
   }
   find_places(known);
   for (auto& incident : incidents) {
-    const json* const frames = frames_of(incident);
-    if (frames == nullptr) continue;
-    incident["report"]["backtrace"] = backtrace_of(*frames, known);
-    incident["report"]["crash"].erase("frames");
+    const json blamed = incident.value(json::json_pointer("/hang/thread"), json());
+    for (json* holder : holders_of_frames(incident)) {
+      auto backtrace = backtrace_of((*holder)["frames"], known);
+      holder->erase("frames");
+      const bool is_thread = holder->contains("tid");
+      if (is_thread) (*holder)["backtrace"] = backtrace;
+      if (!is_thread || (*holder)["tid"] == blamed) {
+        incident["report"]["backtrace"] = std::move(backtrace);
+      }
+    }
   }
 }
 

@@ -18,7 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t frames_shown = 16, log_lines_shown = 6, function_bytes_shown = 120;
+constexpr std::size_t frames_shown = 16, log_lines_shown = 6, function_bytes_shown = 120,
+                      threads_shown = 8;
 
 std::string string(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -49,6 +50,10 @@ std::string worker_of(const json& incident) {
 // one to the next.
 std::string likeness(const json& incident) {
   std::string key = worker_of(incident) + '\n' + string(incident, "cause") + '\n';
+  // Of one that hung each look finds another place.
+  if (const json& hang = part(incident, "hang"); hang.is_object()) {
+    return key + string(hang, "verdict");
+  }
   const json& backtrace = part(part(incident, "report"), "backtrace");
   for (const auto& frame : backtrace) {
     key += string(frame, "module") + '+' + std::to_string(std::llround(number(frame, "offset"))) +
@@ -154,6 +159,33 @@ std::string backtrace_lines(const std::vector<json>& backtrace) {
   return text;
 }
 
+std::string thread_line(const json& thread) {
+  const std::string waits_in = string(thread, "waits_in");
+  return "    thread " + part(thread, "tid").dump() + " " + string(thread, "name") + ", " +
+         string(thread, "state") + (waits_in.empty() ? "" : " in " + waits_in) + ", " +
+         std::to_string(std::llround(number(thread, "cpu_percent"))) + " % of a processor";
+}
+
+// Each with its stack, the one that is to blame first.
+std::string thread_lines(const json& incident) {
+  const json& report = part(incident, "report");
+  const json& blamed = part(part(incident, "hang"), "thread");
+  std::vector<json> threads(part(report, "threads").begin(), part(report, "threads").end());
+  std::stable_partition(threads.begin(), threads.end(),
+                        [&](const json& thread) { return part(thread, "tid") == blamed; });
+  std::string text;
+  for (std::size_t i = 0; i < threads.size() && i < threads_shown; ++i) {
+    text += printable(thread_line(threads[i])) + "\n" +
+            backtrace_lines(telling_frames(part(threads[i], "backtrace")));
+  }
+  const auto left_out = static_cast<std::size_t>(number(report, "threads_left_out")) +
+                        threads.size() - std::min(threads.size(), threads_shown);
+  if (left_out != 0) text += "    and " + std::to_string(left_out) + " threads more\n";
+  const std::string problem = string(report, "threads_problem");
+  if (!problem.empty()) text += "    without stacks: " + printable(problem) + "\n";
+  return text;
+}
+
 std::string log_lines(const json& lines) {
   std::string text;
   const std::size_t first = lines.size() > log_lines_shown ? lines.size() - log_lines_shown : 0;
@@ -180,7 +212,10 @@ std::string group_text(const json& last, std::size_t seen, std::int64_t offset_n
                      part(last, "number").dump() + ", pid " + part(last, "pid").dump() + ", " +
                      recovery_words(last),
                  Colour::dim, colours) +
-         "\n" + backtrace_lines(telling_frames(part(report, "backtrace"))) +
+         "\n" +
+         (part(report, "threads").empty()
+              ? backtrace_lines(telling_frames(part(report, "backtrace")))
+              : thread_lines(last)) +
          log_lines(part(report, "last_logs"));
 }
 

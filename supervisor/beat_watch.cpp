@@ -52,18 +52,33 @@ void BeatWatch::forget(Slot slot) noexcept {
   watched_.erase(found);
 }
 
+bool BeatWatch::Watched::is_silent() const noexcept {
+  const auto& shown = *static_cast<const ipc::BeatPage*>(page);
+  const auto phase = shown.phase.load(std::memory_order_relaxed);  // relaxed: a hint alone
+  return shown.beat.load(std::memory_order_relaxed) == beat &&     // relaxed: a counter alone
+         phase == static_cast<std::uint32_t>(ipc::BeatPhase::busy);
+}
+
+bool BeatWatch::is_silent(Slot slot, Generation generation) const noexcept {
+  const auto found = watched_.find(slot);
+  return found != watched_.end() && found->second.generation == generation &&
+         found->second.is_silent();
+}
+
+void BeatWatch::give_time(Slot slot, TimeNs now) noexcept {
+  const auto found = watched_.find(slot);
+  if (found != watched_.end()) found->second.changed_at = now;
+}
+
 std::vector<BeatWatch::Overdue> BeatWatch::look(TimeNs now) {
   std::vector<Overdue> overdue;
   const TimeNs since_last_look = looked_at_ == 0 ? 0 : now - looked_at_;
   looked_at_ = now;
   for (auto& [slot, watched] : watched_) {
-    const auto& page = *static_cast<const ipc::BeatPage*>(watched.page);
-    const auto beat = page.beat.load(std::memory_order_relaxed);    // relaxed: a counter alone
-    const auto phase = page.phase.load(std::memory_order_relaxed);  // relaxed: a hint alone
     const bool we_were_late = since_last_look > watched.timeout;
-    const bool busy = phase == static_cast<std::uint32_t>(ipc::BeatPhase::busy);
-    if (beat != watched.beat || !busy || we_were_late) {
-      watched.beat = beat;
+    if (!watched.is_silent() || we_were_late) {
+      const auto& page = *static_cast<const ipc::BeatPage*>(watched.page);
+      watched.beat = page.beat.load(std::memory_order_relaxed);  // relaxed: a counter alone
       watched.changed_at = now;
     } else if (watched.changed_at != time_never && now - watched.changed_at >= watched.timeout) {
       watched.changed_at = time_never;  // reported

@@ -35,6 +35,10 @@ class BeatWatch {
   // last look is longer ago than a timeout, the supervisor was the one that slept, and everybody
   // gets a fresh one.
   std::vector<Overdue> look(TimeNs now);
+  // Whether it has not beaten since it was reported.
+  bool is_silent(Slot, Generation) const noexcept;
+  // It is not to blame for its silence: it gets a whole timeout again.
+  void give_time(Slot, TimeNs now) noexcept;
   TimeNs next_look() const noexcept;  // time_never when nobody is watched
 
  private:
@@ -43,6 +47,8 @@ class BeatWatch {
     const void* page;
     TimeNs timeout, changed_at;
     std::uint64_t beat;
+
+    bool is_silent() const noexcept;
   };
 
   std::map<Slot, Watched> watched_;

@@ -96,6 +96,7 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
               [this](Slot slot, Generation generation) {
   supervision_.apply(BecameReady{slot, generation});
               }),
+      hangs_(io_, arguments_.system.program_directory),
       logger_(io_, processes_, keeper_, state_,
               {"logger",
                logger_slot,
@@ -262,6 +263,7 @@ void Brain::on_exit(const ExitEntry& entry) {
   introducer_.died(slot);
   sessions_.died(slot);
   probes_.cancel(slot);
+  hangs_.cancel(slot);
   if (const auto failure = state_.exec_failure(slot, entry.generation)) {
     incidents_.failed_to_start(slot, entry.generation, failure->error_number);
     return supervision_.apply(ExecFailed{slot, entry.generation, failure->error_number});
@@ -334,12 +336,8 @@ void Brain::arm_timer() {
 
 void Brain::on_timer() {
   const TimeNs now = base::monotonic_ns();
-  for (const auto& overdue : desk_.beats().look(now)) {
-    supervision_.apply(WatchdogExpired{overdue.slot, overdue.generation});
-  }
-  for (const auto& overdue : introducer_.leases().look(now)) {
-    supervision_.apply(LeaseExpired{overdue.slot, overdue.generation});
-  }
+  for (const auto& overdue : desk_.beats().look(now)) on_silence(overdue);
+  for (const auto& overdue : introducer_.leases().look(now)) on_long_lease(overdue);
   supervision_.apply(Tick{});
 }
 

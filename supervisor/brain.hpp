@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "supervisor/control_api.hpp"
+#include "supervisor/hang_desk.hpp"
 #include "supervisor/held_sockets.hpp"
 #include "supervisor/incidents.hpp"
 #include "supervisor/port_probes.hpp"
@@ -50,6 +51,10 @@ class Brain {
   void finished(int exit_code);
   void logger_said(const ipc::Packet&);
   void leave_when_done();
+
+  // brain_hangs.cpp
+  void on_silence(const BeatWatch::Overdue&);
+  void on_long_lease(const LeaseWatch::Overdue&);
 
   // brain_config.cpp
   Result<void> begin_sockets();
@@ -93,6 +98,7 @@ class Brain {
   std::vector<std::string>
       former_logs_;  // of instances that are gone: the logger has to let go of them
   PortProbes probes_;
+  HangDesk hangs_;
   InternalWorker logger_, viewer_;
   std::vector<InternalWorker*> internals_;
   ControlServer server_;

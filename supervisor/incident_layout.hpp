@@ -1,10 +1,10 @@
 // The memory of incidents, which outlives every brain: a ring of records, one for each death, and a shorter
-// one of what takes more room: the crash report and the last lines of the log. Written by the brain alone;
+// one of what takes more room: the crash report, the threads of who hung, and the last lines of the log. Written by the brain alone;
 // used through incident_store.hpp.
 //
 //   0        header
 //   4096     records: record_count x 256 bytes, number n at n % record_count
-//   ...      details: detail_count x 20 KiB, of number n at n % detail_count
+//   ...      details: detail_count x 28 KiB, of number n at n % detail_count
 // Pages come into being when they are touched.
 //
 // (N1) A record or detail counts when its number is the one that is looked for; the number is stored last. Later
@@ -21,10 +21,11 @@
 
 namespace bulkhead::supervisor::incident_layout {
 
-inline constexpr std::uint64_t magic = 0x31'434e'494b'4842;  // "BHKINC1"
-// So many are remembered, and of so many the details: 1 MiB and 5 MiB once all of it was used.
+inline constexpr std::uint64_t magic = 0x32'434e'494b'4842;  // "BHKINC2"
+// So many are remembered, and of so many the details: 1 MiB and 7 MiB once all of it was used.
 inline constexpr std::uint64_t record_count = 4096, detail_count = 256;
 inline constexpr std::size_t log_lines_max = 50, log_bytes_max = 11 << 10;
+inline constexpr std::size_t threads_bytes_max = 8 << 10;
 
 struct Header {
   std::uint64_t magic;
@@ -53,7 +54,11 @@ struct Record {
   std::uint32_t stage = 0;       // Stage
   std::uint32_t successor = 0;   // its generation, once ready
   std::array<char, 128> name{};  // of the instance, padded with zeros
-  std::array<std::uint64_t, 3> spare{};
+  std::uint8_t hang = 0, hang_cpu_percent =
+                             0;  // a Verdict (thread_look.hpp), of who was killed because it hung
+  std::uint16_t unused = 0;
+  std::int32_t hang_thread = 0;
+  std::array<std::uint64_t, 2> spare{};
 };
 static_assert(sizeof(Record) == 256 && std::is_trivially_copyable_v<Record>);
 static_assert(offsetof(Record, number) == 0);
@@ -65,9 +70,12 @@ struct Detail {
   std::uint32_t logs = 0;  // Logs
   std::uint32_t log_bytes = 0;
   std::array<char, log_bytes_max> log{};
-  ipc::CrashPage report{};  // checked; where the record has one
+  std::uint32_t threads_bytes = 0;
+  std::uint32_t unused = 0;
+  std::array<char, threads_bytes_max> threads{};  // see hang_report.hpp
+  ipc::CrashPage report{};                        // checked; where the record has one
 };
-static_assert(sizeof(Detail) <= std::size_t{20} << 10 && std::is_trivially_copyable_v<Detail>);
+static_assert(sizeof(Detail) <= std::size_t{28} << 10 && std::is_trivially_copyable_v<Detail>);
 
 struct Layout {
   alignas(4096) Header header;

@@ -87,7 +87,8 @@ std::uint64_t IncidentStore::oldest() const noexcept {
   return after > incident_layout::record_count ? after - incident_layout::record_count : 1;
 }
 
-std::uint64_t IncidentStore::append(IncidentRecord record, const ipc::CrashPage* report) {
+std::uint64_t IncidentStore::append(IncidentRecord record, const ipc::CrashPage* report,
+                                    std::string_view threads) {
   const auto number = next();
   record.number = number;
   record.has_report = report != nullptr ? 1 : 0;
@@ -98,6 +99,9 @@ std::uint64_t IncidentStore::append(IncidentRecord record, const ipc::CrashPage*
   std::atomic_thread_fence(std::memory_order_release);
   place.logs = static_cast<std::uint32_t>(incident_layout::Logs::asked);
   place.log_bytes = 0;
+  place.threads_bytes =
+      threads.size() <= place.threads.size() ? static_cast<std::uint32_t>(threads.size()) : 0;
+  std::copy_n(threads.begin(), place.threads_bytes, place.threads.begin());
   if (report != nullptr) place.report = *report;
   // sync incident.number: release; pairs with acquire in counts(); publishes the detail
   kept.store(number, std::memory_order_release);

@@ -22,8 +22,9 @@ class IncidentStore {
   // Borrows the descriptor. Errors: version_mismatch for what another version wrote.
   static Result<IncidentStore> map(int fd);
 
-  // Numbers it; its details are empty. Killed inside: the incident never was, or is complete.
-  std::uint64_t append(IncidentRecord, const ipc::CrashPage* report);  // null: none
+  // Numbers it; its details are these. Killed inside: the incident never was, or is complete.
+  std::uint64_t append(IncidentRecord, const ipc::CrashPage* report,  // null: none
+                       std::string_view threads = {});
   // Killed inside: without them.
   void set_log(std::uint64_t number, std::string_view text);
 

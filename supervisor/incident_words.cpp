@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "supervisor/core.hpp"
+#include "supervisor/thread_look.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -80,6 +81,13 @@ std::string by_signal(const Record& record, const ipc::CrashPage* report) {
   return words + (record.core_dumped != 0 ? ", core dumped" : "");
 }
 
+std::string hang_in_words(const Record& record) {
+  const Verdict verdict{static_cast<Hang>(record.hang), record.hang_thread,
+                        record.hang_cpu_percent};
+  const std::string words = in_words(verdict, record.pid);
+  return words.empty() ? "" : "; " + words;
+}
+
 }  // namespace
 
 std::string cause_of(const Record& record) {
@@ -96,8 +104,10 @@ std::string cause_of(const Record& record) {
 std::string death_in_words(const Record& record, const ipc::CrashPage* report) {
   switch (static_cast<ExitKind>(record.cause_kind)) {
     case ExitKind::exit: return "exited with code " + std::to_string(record.cause_code);
-    case ExitKind::watchdog: return "killed by the watchdog: it did not beat in time";
-    case ExitKind::lease: return "killed over a lease: it held a task for too long";
+    case ExitKind::watchdog:
+      return "killed by the watchdog: it did not beat in time" + hang_in_words(record);
+    case ExitKind::lease:
+      return "killed over a lease: it held a task for too long" + hang_in_words(record);
     case ExitKind::exec_failed:
       return std::string("could not be started: ") + std::strerror(record.cause_code);
     case ExitKind::oom:

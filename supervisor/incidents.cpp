@@ -43,6 +43,10 @@ bool has_finished(const InstancePlan& plan, const ExitEntry& entry) {
   return may_be_done && entry.code == CLD_EXITED && entry.status == 0;
 }
 
+bool hung(const InstanceState& dead) {
+  return dead.killed_for == KilledFor::watchdog || dead.killed_for == KilledFor::lease;
+}
+
 }  // namespace
 
 Result<IncidentStore> Incidents::open_store(KeeperClient& keeper) {
@@ -99,6 +103,11 @@ void Incidents::expect(Slot slot, Kill kill) {
   known_[slot].kill = kill;
 }
 
+void Incidents::examined(Slot slot, Generation generation, HangReport report) {
+  known_[slot].examined = generation;
+  known_[slot].hang = std::move(report);
+}
+
 ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool stopping) {
   const Slot slot = entry.slot;
   Known& known = known_[slot];
@@ -125,6 +134,12 @@ ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool
     record.cause_kind = static_cast<std::uint8_t>(ExitKind::lease);
   }
   record.killed_for = static_cast<std::uint8_t>(dead.killed_for);
+  const bool was_examined = known.examined == entry.generation && hung(dead);
+  if (was_examined) {
+    record.hang = static_cast<std::uint8_t>(known.hang.verdict.hang);
+    record.hang_cpu_percent = static_cast<std::uint8_t>(known.hang.verdict.cpu_percent);
+    record.hang_thread = known.hang.verdict.thread;
+  }
   record.core_dumped = entry.code == CLD_DUMPED ? 1 : 0;
   record.cause_code = entry.status;
   const bool is_expected =
@@ -137,7 +152,8 @@ ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool
   record.user_us = entry.user_us;
   record.system_us = entry.system_us;
   record.max_rss_kib = entry.max_rss_kib;
-  note(record, report ? &*report : nullptr);
+  note(record, report ? &*report : nullptr, was_examined ? known.hang.threads : "");
+  known.hang = {};
   return kind;
 }
 
@@ -152,13 +168,14 @@ void Incidents::failed_to_start(Slot slot, Generation generation, int error_numb
   note(record, nullptr);
 }
 
-void Incidents::note(IncidentRecord record, const ipc::CrashPage* report) {
+void Incidents::note(IncidentRecord record, const ipc::CrashPage* report,
+                     std::string_view threads) {
   Known& known = known_[record.slot];
   const std::string& name = plan_.instances[record.slot].name;
   std::copy_n(name.begin(), std::min(name.size(), record.name.size() - 1), record.name.begin());
   record.told_ns = base::monotonic_ns();
   known.newest = record.generation;
-  known.number = store_.append(record, report);
+  known.number = store_.append(record, report, threads);
   known.open.push_back(known.number);
   unasked_.push_back(known.number);
 }

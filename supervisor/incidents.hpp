@@ -15,6 +15,7 @@
 #include "supervisor/core.hpp"
 #include "supervisor/crash_pages.hpp"
 #include "supervisor/event_journal.hpp"
+#include "supervisor/hang_report.hpp"
 #include "supervisor/incident_store.hpp"
 #include "supervisor/keeper_client.hpp"
 
@@ -44,6 +45,9 @@ class Incidents {
   };
   void expect(Slot, Kill);
 
+  // What was found out about an incarnation that is going to be killed because it hangs.
+  void examined(Slot, Generation, HangReport);
+
   // Before anything is done about the exit; `dead` is the instance as it was. Returns the kind of exit, which the
   // report may know better than the kernel. Idempotent.
   ExitKind died(const ExitEntry& by_slot, const InstanceState& dead, bool stopping);
@@ -70,9 +74,11 @@ class Incidents {
     std::uint64_t number = 0;         // of its incident
     std::vector<std::uint64_t> open;  // no successor is ready yet
     Kill kill;
+    Generation examined = 0;  // whose `hang` is
+    HangReport hang;
   };
 
-  void note(IncidentRecord, const ipc::CrashPage* report);
+  void note(IncidentRecord, const ipc::CrashPage* report, std::string_view threads = {});
   void close(IncidentRecord&, Generation successor, std::int32_t pid, TimeNs ready);
   const ipc::CrashPage* report_of(const IncidentRecord&) const;
   nlohmann::json render(const IncidentRecord&) const;

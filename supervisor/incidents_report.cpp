@@ -81,6 +81,18 @@ json last_lines(const IncidentDetail& detail) {
   return lines;
 }
 
+std::string_view threads_of(const IncidentDetail& detail) {
+  return {detail.threads.data(),
+          std::min<std::size_t>(detail.threads_bytes, detail.threads.size())};
+}
+
+json hang_of(const IncidentRecord& record) {
+  if (record.hang == 0) return nullptr;
+  return {{"verdict", to_string(static_cast<Hang>(record.hang))},
+          {"thread", record.hang_thread},
+          {"cpu_percent", record.hang_cpu_percent}};
+}
+
 json microseconds(std::uint64_t from, std::uint64_t to) {
   if (from == 0 || to < from) return nullptr;
   return static_cast<double>(to - from) / 1e3;
@@ -106,6 +118,7 @@ json Incidents::render(const IncidentRecord& record) const {
       {"detected_us", record.t0_ns != 0 ? microseconds(record.t0_ns, record.told_ns) : json()},
       {"spawned_us", microseconds(start, record.spawned_ns)},
       {"ready_us", microseconds(start, record.ready_ns)},
+      {"hang", hang_of(record)},
       {"core_dumped", record.core_dumped != 0},
       {"user_us", record.user_us},
       {"system_us", record.system_us},
@@ -113,6 +126,7 @@ json Incidents::render(const IncidentRecord& record) const {
   const auto* const detail = store_.detail(record.number);
   json report{{"backtrace", json::array()}, {"last_logs", json::array()}, {"crash", nullptr}};
   if (detail != nullptr) report["last_logs"] = last_lines(*detail);
+  report.update(expand_threads(detail != nullptr ? threads_of(*detail) : ""));
   if (const auto* const page = report_of(record)) report["crash"] = crash_of(*page);
   report["kept"] = detail != nullptr;
   incident["report"] = std::move(report);

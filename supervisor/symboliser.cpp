@@ -30,16 +30,6 @@ std::string demangled(const char* name) {
   return status == 0 ? readable.get() : name;
 }
 
-std::string hexadecimal(const unsigned char* bytes, int count) {
-  std::string text;
-  for (int i = 0; i < count; ++i) {
-    std::array<char, 4> digits{};
-    std::snprintf(digits.data(), digits.size(), "%02x", bytes[i]);
-    text += digits.data();
-  }
-  return text;
-}
-
 bool is_function(Dwarf_Die* die) {
   const int tag = dwarf_tag(die);
   return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine || tag == DW_TAG_entry_point;
@@ -94,6 +84,19 @@ std::vector<Dwarf_Die> functions_at(Dwarf_Die* unit, Dwarf_Addr address) {
 
 }  // namespace
 
+std::string build_id_of(Dwfl_Module* module) {
+  const unsigned char* bytes = nullptr;
+  GElf_Addr where = 0;
+  const int count = dwfl_module_build_id(module, &bytes, &where);
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    std::array<char, 4> digits{};
+    std::snprintf(digits.data(), digits.size(), "%02x", bytes[i]);
+    text += digits.data();
+  }
+  return text;
+}
+
 Symboliser::Symboliser(Symboliser&& other) noexcept
     : session_(std::exchange(other.session_, nullptr)),
       module_(std::exchange(other.module_, nullptr)) {}
@@ -119,10 +122,7 @@ Result<Symboliser> Symboliser::open(const std::string& path, std::string_view bu
   }
   (void)file.release();  // libdw's now
   dwfl_report_end(made.session_, nullptr, nullptr);
-  const unsigned char* bytes = nullptr;
-  GElf_Addr where = 0;
-  const int count = dwfl_module_build_id(made.module_, &bytes, &where);
-  if (hexadecimal(bytes, std::max(count, 0)) != build_id) {
+  if (build_id_of(made.module_) != build_id) {
     return make_error(Errc::version_mismatch,
                       path + " was replaced since the crash: its build-id is another");
   }

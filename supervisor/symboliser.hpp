@@ -22,6 +22,8 @@ struct SourcePlace {
   bool is_inlined = false;  // into the place that follows
 };
 
+std::string build_id_of(Dwfl_Module*);  // in hexadecimal; "" for none
+
 // Threads: one at a time.
 class Symboliser {
  public:

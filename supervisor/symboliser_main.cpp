@@ -1,50 +1,38 @@
-// bulkhead-symboliser: reads {"modules":[{"path","build_id","offsets":[…]}]} from stdin, writes {"modules":[{"error"} or
-// {"places":[[{"function","file","line","inlined"}]]}]} to stdout, in the same order. Started by `bulkhead incidents`.
+// bulkhead-symboliser: started by `bulkhead incidents`, reads a question about places in programs from stdin and answers
+// on stdout. As `bulkhead-symboliser threads PID BYTES`, started by the brain, it writes the stacks of a process.
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <nlohmann/json.hpp>
+#include <string_view>
 
-#include "supervisor/symboliser.hpp"
+#include "supervisor/symboliser_answers.hpp"
 
 namespace {
 
 using namespace bulkhead;
-using nlohmann::json;
 
-json places_of(const supervisor::Symboliser& symboliser, std::uint64_t offset) {
-  auto places = json::array();
-  for (const auto& place : symboliser.places(offset)) {
-    places.push_back({{"function", place.function},
-                      {"file", place.file},
-                      {"line", place.line},
-                      {"inlined", place.is_inlined}});
-  }
-  return places;
+int write_out(const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() ? 0 : 1;
 }
 
-json look_into(const json& module) {
-  const auto symboliser = supervisor::Symboliser::open(
-      module.at("path").get<std::string>(), module.at("build_id").get_ref<const std::string&>());
-  if (!symboliser) return {{"error", symboliser.error().context}};
-  auto places = json::array();
-  for (const auto& offset : module.at("offsets")) {
-    places.push_back(places_of(*symboliser, offset.get<std::uint64_t>()));
-  }
-  return {{"places", std::move(places)}};
+template <class Number>
+Number number(std::string_view text) {
+  Number value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
 }
 
 }  // namespace
 
-int main() try {
+int main(int argc, char** argv) try {
   ::unsetenv("DEBUGINFOD_URLS");  // libdw would ask the network for what it does not find here
-  const auto wanted = json::parse(std::cin);
-  auto modules = json::array();
-  for (const auto& module : wanted.at("modules")) modules.push_back(look_into(module));
-  const auto text =
-      json{{"modules", std::move(modules)}}.dump(-1, ' ', false, json::error_handler_t::replace);
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() ? 0 : 1;
+  if (argc == 4 && std::string_view(argv[1]) == "threads") {
+    return write_out(
+        supervisor::answer_with_threads(number<pid_t>(argv[2]), number<std::size_t>(argv[3])));
+  }
+  return write_out(supervisor::answer_with_places(std::cin));
 } catch (const std::exception& problem) {
   std::fprintf(stderr, "bulkhead-symboliser: %s\n", problem.what());
   return 1;

@@ -52,6 +52,14 @@ json await_failed(RunningSystem& system) {
   return all.at(0);
 }
 
+std::string functions_of(const json& backtrace) {
+  std::string functions;
+  for (const auto& frame : backtrace) {
+    if (frame["function"].is_string()) functions += frame["function"].get<std::string>() + "\n";
+  }
+  return functions;
+}
+
 // The line of the worker's source with this text.
 int line_of(const std::string& text) {
   std::ifstream source(BULKHEAD_CONFIGS "/../workers/builtin/crash.cpp");
@@ -142,6 +150,47 @@ TEST(Incidents, of_a_hang_have_the_watchdog_for_a_cause) {
   const auto incident = await_failed(system);
   EXPECT_EQ(incident["cause"], "watchdog");
   EXPECT_EQ(incident["exit"]["kind"], "watchdog");
+  EXPECT_EQ(incident["hang"]["verdict"], "blocked");
+  EXPECT_EQ(incident["hang"]["thread"], incident["pid"]);
+}
+
+// Where each thread was, and which of them is to blame.
+TEST(Incidents, of_a_hang_show_the_stacks_of_all_threads) {
+  if (sanitized) GTEST_SKIP() << "sanitizers change what stands on stacks";
+  RunningSystem system("bad",
+                       one_bad_worker("spin_thread", R"("watchdog": {"timeout": "200ms"}, )"));
+  const auto incident = await_failed(system);
+  EXPECT_EQ(incident["hang"]["verdict"], "spinning") << incident.dump(1);
+  const auto& report = incident["report"];
+  ASSERT_EQ(report["threads"].size(), 2U) << incident.dump(1);
+  EXPECT_TRUE(report["threads_problem"].is_null()) << report["threads_problem"];
+  for (const auto& thread : report["threads"]) {
+    const bool is_main = thread["tid"] == incident["pid"];
+    const auto functions = functions_of(thread["backtrace"]);
+    EXPECT_NE(functions.find(is_main ? "spin_in_a_thread" : "spin_for_ever"), std::string::npos)
+        << functions;
+    EXPECT_EQ(thread["tid"] == incident["hang"]["thread"], !is_main);
+  }
+  EXPECT_NE(functions_of(report["backtrace"]).find("spin_for_ever"), std::string::npos);
+  const auto text = command(system, {"incidents"}).out;
+  EXPECT_NE(text.find("% of a processor"), std::string::npos) << text;
+  EXPECT_NE(text.find("spin_for_ever"), std::string::npos) << text;
+}
+
+TEST(Incidents, of_one_whom_a_signal_stopped_say_so) {
+  RunningSystem system("bad", one_bad_worker("spin", R"("watchdog": {"timeout": "2s"}, )"));
+  const int pid =
+      row(system.await([](const auto& status) { return row(status, "bad.0")["state"] == "ready"; },
+                       "it is ready"),
+          "bad.0")["pid"];
+  // Not before it is at work: who waits is never overdue.
+  while (system.worker("bad.0")["cpu_percent"] == 0) {
+  }
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const auto incident = await_failed(system);
+  EXPECT_EQ(incident["hang"]["verdict"], "stopped") << incident.dump(1);
+  EXPECT_EQ(incident["words"],
+            "killed by the watchdog: it did not beat in time; it was stopped by a signal");
 }
 
 // A file that a crashed worker has named may be anything by now.

@@ -139,6 +139,16 @@ Result<void> spin(Worker&, const Crash&) {
   for (;;) asm volatile("");  // a loop without an effect may be left out otherwise
 }
 
+void spin_for_ever() {
+  for (;;) asm volatile("");
+}
+
+// Its main thread waits for one that never ends.
+Result<void> spin_in_a_thread(Worker&, const Crash&) {
+  std::thread(spin_for_ever).join();
+  return {};
+}
+
 Result<void> hang(Worker&, const Crash&) {
   for (;;) ::pause();
 }
@@ -194,6 +204,7 @@ const std::map<std::string, Disaster>& disasters() {
                                                    {"throw", &throw_up},
                                                    {"out_of_memory", &run_out_of_memory},
                                                    {"spin", &spin},
+                                                   {"spin_thread", &spin_in_a_thread},
                                                    {"hang", &hang},
                                                    {"ignore_sigterm", &ignore_sigterm},
                                                    {"double_fork", &double_fork},
