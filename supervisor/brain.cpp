@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <csignal>
 
 #include "base/clock.hpp"
@@ -163,7 +164,8 @@ Supervision::Shell Brain::make_shell() {
           [this](Slot slot) { processes_.sweep(slot, processes_.generation(slot)); },
           [this](const Announce& what) { announce(what); },
           [this](int exit_code) { finished(exit_code); },
-          [this] { changed(); }};
+          [this] { changed(); },
+          [this] { boost::asio::post(io_, [this] { supervision_.go_on(); }); }};
 }
 
 WorkerPost Brain::make_post() {
@@ -283,6 +285,7 @@ void Brain::on_internal_exit(Slot slot) {
 }
 
 void Brain::spawn(Slot slot, Generation generation) {
+  state_.beat();  // many of these in a row take a while, and are no silence
   const InstancePlan& plan = plan_.instances[slot];
   const WorkerConfig& config = config_.workers[plan.worker_index];
   const auto output = logs_.output(slot, logger_.port());

@@ -102,7 +102,7 @@ class CycleSearch {
 };
 
 std::uint64_t store_places_of(const WorkerConfig& worker) {
-  return worker.instances * std::uint64_t{worker.runtime ? worker.watchdog ? 6U : 5U : 2U};
+  return worker.instances * places_of_instance(worker.runtime, worker.watchdog.has_value());
 }
 
 bool can_complete(const WorkerConfig& worker) {

@@ -79,7 +79,8 @@ Result<void> ConfigDesk::check_room(const SystemConfig& wanted, const ConfigDiff
   for (const auto& worker : diff.workers) {
     instances += std::max(worker.was_instances, worker.instances);
   }
-  const std::uint64_t needed = brain_descriptors(instances, count_pairs(wanted));
+  const std::uint64_t needed =
+      brain_descriptors(places_of_instance_most * instances, instances, count_pairs(wanted));
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && needed > limit.rlim_cur) {
     return make_error(Errc::out_of_budget,

@@ -17,21 +17,25 @@ inline constexpr std::uint64_t places_of_system = 64, places_of_pair = 5;
 inline constexpr std::uint64_t places_of_instance_most = 6,
                                places_of_pair_most = places_of_pair + 2;
 
-// The brain: what the store has, and a pidfd for each instance.
-inline constexpr std::uint64_t brain_descriptors_base = 64, brain_descriptors_per_instance = 7,
-                               brain_descriptors_per_pair = 5;
+// A program that does not use the runtime has log pipes alone, one without a watchdog no beat.
+constexpr std::uint64_t places_of_instance(bool runtime, bool has_watchdog) noexcept {
+  return !runtime ? 2 : has_watchdog ? places_of_instance_most : places_of_instance_most - 1;
+}
 
-constexpr std::uint64_t brain_descriptors(std::uint64_t instances, std::uint64_t pairs) noexcept {
-  return brain_descriptors_base + brain_descriptors_per_instance * instances +
-         brain_descriptors_per_pair * pairs;
+// The brain: what the store has, and a pidfd for each instance. `places`: of all instances.
+inline constexpr std::uint64_t brain_descriptors_base = 64, brain_descriptors_per_pair = 5;
+
+constexpr std::uint64_t brain_descriptors(std::uint64_t places, std::uint64_t instances,
+                                          std::uint64_t pairs) noexcept {
+  return brain_descriptors_base + places + instances + brain_descriptors_per_pair * pairs;
 }
 
 // What neither instances nor pairs can need, with `limit` descriptors in a process.
 constexpr std::uint64_t spare_places(std::uint64_t instances, std::uint64_t pairs,
                                      std::uint64_t limit) noexcept {
-  const std::uint64_t descriptors = brain_descriptors(instances, pairs);
-  const std::uint64_t places =
-      places_of_system + places_of_instance_most * instances + places_of_pair_most * pairs;
+  const std::uint64_t of_instances = places_of_instance_most * instances;
+  const std::uint64_t descriptors = brain_descriptors(of_instances, instances, pairs);
+  const std::uint64_t places = places_of_system + of_instances + places_of_pair_most * pairs;
   const auto left = [](std::uint64_t all, std::uint64_t used) {
     return all > used ? all - used : 0;
   };

@@ -20,7 +20,7 @@ namespace bulkhead::supervisor::keeper_layout {
 
 inline constexpr std::uint64_t magic = 0x31'5250'4b48'4c42;  // "BLHKPR1"
 inline constexpr std::uint32_t version = 1;
-inline constexpr std::uint32_t store_entries_max = 16384;
+inline constexpr std::uint32_t store_entries_max = 65520;
 inline constexpr std::uint32_t exit_entries_default = 4096;
 inline constexpr std::uint32_t exit_entries_max = 65536;
 inline constexpr std::size_t tag_bytes_max = 231;

@@ -14,6 +14,7 @@ struct Overloaded : Functions... {
 };
 
 constexpr Slot none = ~Slot{0};
+constexpr TimeNs slice = 20'000'000;  // some ten starts
 
 // The slot whose death the event tells of; none: no slot at all.
 Slot dead_slot(const Event& event) noexcept {
@@ -84,8 +85,26 @@ void Supervision::apply(const Event& event) {
   if (!busy_) drain();
 }
 
+void Supervision::go_on() {
+  if (!busy_ && !starts_.empty()) drain();
+}
+
 void Supervision::drain() {
   busy_ = true;
+  const TimeNs until = base::monotonic_ns() + slice;
+  take_events();
+  while (!starts_.empty() && base::monotonic_ns() < until) {
+    const Spawn start = starts_.front();
+    starts_.pop_front();
+    shell_.spawn(start.slot, start.generation);
+    take_events();
+  }
+  if (!starts_.empty()) shell_.later();
+  busy_ = false;
+  shell_.changed();
+}
+
+void Supervision::take_events() {
   while (!queue_.empty()) {
     const Event event = std::move(queue_.front());
     queue_.pop_front();
@@ -93,13 +112,11 @@ void Supervision::drain() {
     save(dead_slot(event));
     carry_out(std::move(actions));
   }
-  busy_ = false;
-  shell_.changed();
 }
 
 void Supervision::carry_out(std::vector<Action> actions) {
   const Overloaded carry{
-      [&](const Spawn& action) { shell_.spawn(action.slot, action.generation); },
+      [&](const Spawn& action) { starts_.push_back(action); },
       [&](const SendStop& action) { shell_.send_stop(action.slot); },
       [&](const KillTree& action) { shell_.kill_tree(action.slot); },
       [&](const SweepTree& action) { shell_.sweep(action.slot); },

@@ -12,6 +12,9 @@
 
 namespace bulkhead::supervisor {
 
+// Programs that are ready once they run would follow each other without an end in sight: after a while the next start
+// is put off, so that the brain also answers and beats. Events are never put off.
+//
 // Threads: the brain's loop. After a crash in the middle: the successor finds the state before or
 // after one step; resume() of the core says again what may not have been done.
 class Supervision {
@@ -23,6 +26,7 @@ class Supervision {
     std::function<void(const Announce&)> announce;
     std::function<void(int exit_code)> finished;
     std::function<void()> changed;  // after all of it
+    std::function<void()> later;    // there is more to start: call go_on() soon
   };
 
   Supervision(const Plan&, StateRegion&, SystemRecord, Shell);
@@ -30,6 +34,7 @@ class Supervision {
   // Begins with what a predecessor left, or afresh. `living` as in resume().
   void begin(const std::vector<Living>& living, bool fresh, TimeNs now);
   void apply(const Event&);
+  void go_on();
 
   const State& state() const noexcept { return state_; }
   const InstanceState& instance(Slot slot) const noexcept { return state_.instances[slot]; }
@@ -40,6 +45,7 @@ class Supervision {
  private:
   void carry_out(std::vector<Action>);
   void drain();
+  void take_events();
   void save(Slot last);
   void save_instance(Slot);
 
@@ -50,6 +56,7 @@ class Supervision {
   State state_;
   std::vector<InstanceState> saved_;
   std::deque<Event> queue_;
+  std::deque<Spawn> starts_;  // decided, saved, and not tried yet
   bool busy_ = false;
 };
 

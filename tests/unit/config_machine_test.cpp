@@ -111,8 +111,8 @@ TEST_F(ConfigOnThisMachine, refuses_more_descriptors_than_the_hard_limit_with_th
   EXPECT_EXIT(
       report_with_hard_limit(256, [&] { return issues_in(parse(text)); }),
       testing::ExitedWithCode(0),
-      "config:3:50: /workers/b/instances: 101 instances and 100 pairs of link ends need about 1271 "
-      "descriptors, the hard limit is 256 .raise it with ulimit -n 1271, or have fewer instances.");
+      "config:3:50: /workers/b/instances: 101 instances and 100 pairs of link ends need about 1170 "
+      "descriptors, the hard limit is 256 .raise it with ulimit -n 1170, or have fewer instances.");
 }
 
 TEST_F(ConfigOnThisMachine, refuses_what_only_root_may_do) {
