@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 
 namespace bulkhead::ipc {
 
@@ -37,8 +38,9 @@ class Attention {
   }
 
   // The end is being closed in this process. True when that closes it for good; false when another
-  // process, after a fork, still holds the same end, or did until it died.
-  virtual bool let_go(EndUse use) noexcept {
+  // process, after a fork, still holds the same end, or did until it died. `use` may be asked more than once: only
+  // what a dead process did does not change any more.
+  virtual bool let_go(const std::function<EndUse()>& use) noexcept {
     static_cast<void>(use);
     return true;
   }

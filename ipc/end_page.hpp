@@ -11,8 +11,11 @@
 // |               | hands a message out     |                             |                            | redelivered, once too often  |
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "ipc/attention.hpp"
 #include "ipc/segment_layout.hpp"
@@ -107,11 +110,18 @@ inline std::optional<Acknowledged> load_acknowledged(const EndPage& page) noexce
   return Acknowledged{unpack(words->first), words->second};
 }
 
-// Whose end it is has been used, in this process or, of an end that a fork copied, in another.
-inline EndUse use_of_end(bool used_here, const EndPage& page) noexcept {
+// Whether an end has been used, in this process or, of an end that a fork copied, in another. The first word of the ring
+// is the first commit, which the page may be behind by when its writer was killed; who only receives has no ring.
+inline EndUse use_of_end(bool used_here, const EndPage& page,
+                         std::span<const std::byte> ring) noexcept {
   if (used_here) return EndUse::here;
   const auto committed = load_committed(page);
-  const bool used = (committed && committed->position != 0) || load_taken(page).position != 0;
+  // relaxed: the word alone
+  const bool begun =
+      !ring.empty() && reinterpret_cast<const std::atomic<std::uint64_t>*>(ring.data())
+                               ->load(std::memory_order_relaxed) != 0;
+  const bool used =
+      begun || (committed && committed->position != 0) || load_taken(page).position != 0;
   return used ? EndUse::elsewhere : EndUse::none;
 }
 

@@ -82,18 +82,19 @@ void PairAttention::service() noexcept {
   if (endpoint) endpoint->post(std::move(update));
 }
 
-bool PairAttention::let_go(EndUse use) noexcept {
+bool PairAttention::let_go(const std::function<EndUse()>& use) noexcept {
   const std::lock_guard lock(lifeline_->mutex);
   auto& mine = lifeline_->ends[index_of(side_)];
   const auto& theirs = lifeline_->ends[index_of(other(side_))];
   mine.let_go = true;
-  mine.closed_for_all = use == EndUse::here || theirs.let_go;
+  mine.closed_for_all = use() == EndUse::here || theirs.let_go;
   if (mine.closed_for_all) return true;
   // Both ends are held here and this one was never used: perhaps only one half of a fork drops it.
   // Then the other process keeps the line open after we have closed our copy.
   mine.line.reset();
-  // When nobody does, and somebody used it, then that one died: its death is what the peer is to hear of.
-  mine.closed_for_all = use == EndUse::none && has_ended(theirs.line.get());
+  // When nobody does, and somebody used it, then that one died: its death is what the peer is to hear of. Asked in this
+  // order, because it may have used the end just before.
+  mine.closed_for_all = has_ended(theirs.line.get()) && use() == EndUse::none;
   return mine.closed_for_all;
 }
 

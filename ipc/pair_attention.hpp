@@ -35,7 +35,7 @@ class PairAttention final : public Attention {
   int fd() const noexcept override;
   void service() noexcept override;
   std::chrono::nanoseconds longest_sleep() const noexcept override;
-  bool let_go(EndUse use) noexcept override;
+  bool let_go(const std::function<EndUse()>& use) noexcept override;
 
  private:
   struct Lifeline;

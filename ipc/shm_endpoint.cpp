@@ -121,7 +121,8 @@ void ShmEndpoint::close() noexcept {
   const bool used =
       sender_.sent() + receiver_.received() + sender_.sleeps() + receiver_.sleeps() != 0;
   EndPage& page = link_.segment.page();
-  if (!link_.spec.attention->let_go(use_of_end(used, page))) return;
+  const auto use = [&] { return use_of_end(used, page, link_.segment.ring()); };
+  if (!link_.spec.attention->let_go(use)) return;
   // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
   page.closed.store(1, std::memory_order_release);
   ring(page.message_bell);

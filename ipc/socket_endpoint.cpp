@@ -178,8 +178,8 @@ void SocketEndpoint::close() noexcept {
   if (closed_.exchange(true, std::memory_order_acq_rel)) return;
   // After a fork the other process may hold the same end and go on using it: then only our
   // descriptors go.
-  const bool for_good =
-      !spec_.attention || spec_.attention->let_go(use_of_end(used_here(), segment_.page()));
+  const auto use = [this] { return use_of_end(used_here(), segment_.page(), segment_.ring()); };
+  const bool for_good = !spec_.attention || spec_.attention->let_go(use);
   ring_bells();
   const std::scoped_lock both(sending_, receiving_);
   if (for_good) {

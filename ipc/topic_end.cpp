@@ -140,13 +140,18 @@ void TopicEnd::close() noexcept {
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
   EndPage& page = link_.segment.page();
-  if (!link_.spec.attention->let_go(use_of_end(was_used(), page))) return close_connections();
+  const auto use = [this] { return use_here_or_elsewhere(); };
+  if (!link_.spec.attention->let_go(use)) return close_connections();
   // sync page.closed: release; pairs with LivePeer::has_closed; publishes all that we committed
   page.closed.store(1, std::memory_order_release);
   ring(page.message_bell);
   ring(page.space_bell);
   if (const auto bells = link_.roster.doorbells()) Doorbells::ring(*bells.*bell);
   close_connections();  // whose end wakes who sleeps on one
+}
+
+EndUse TopicEnd::use_here_or_elsewhere() const noexcept {
+  return use_of_end(was_used(), link_.segment.page(), link_.segment.ring());
 }
 
 void TopicEnd::close_connections() noexcept {
@@ -162,7 +167,8 @@ void TopicEnd::leave() noexcept {
   if (link_.closed.exchange(true, std::memory_order_relaxed)) return;
   link_.roster.nudge();
   // Another process may have used it and died since: that is no farewell either.
-  static_cast<void>(link_.spec.attention->let_go(use_of_end(false, link_.segment.page())));
+  const auto use = [this] { return use_here_or_elsewhere(); };
+  static_cast<void>(link_.spec.attention->let_go(use));
   close_connections();
 }
 

@@ -49,6 +49,7 @@ class TopicEnd : public Endpoint {
  private:
   void post_sockets(LinkUpdate);
   void close_connections() noexcept;
+  EndUse use_here_or_elsewhere() const noexcept;
   Error no_channel() const {
     return link_.error(Errc::unsupported, "it is a topic; take it with topic()");
   }

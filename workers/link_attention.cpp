@@ -14,7 +14,7 @@ int LinkAttention::fd() const noexcept { return control_->fd(); }
 void LinkAttention::service() noexcept { control_->service(); }
 void LinkAttention::sleeping(bool asleep) noexcept { control_->sleeping(asleep); }
 
-bool LinkAttention::let_go(ipc::EndUse) noexcept {
+bool LinkAttention::let_go(const std::function<ipc::EndUse()>&) noexcept {
   control_->tell_closed(pair_);
   return true;
 }

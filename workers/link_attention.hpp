@@ -20,7 +20,7 @@ class LinkAttention final : public ipc::Attention {
   int fd() const noexcept override;
   void service() noexcept override;
   void sleeping(bool) noexcept override;
-  bool let_go(ipc::EndUse use) noexcept override;
+  bool let_go(const std::function<ipc::EndUse()>& use) noexcept override;
 
  private:
   const std::shared_ptr<ControlLink> control_;
