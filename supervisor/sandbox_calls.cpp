@@ -28,9 +28,8 @@ constexpr Name waiting[] = {"poll",         "ppoll",         "select",    "psele
                             "epoll_pwait",  "epoll_pwait2"};
 
 // Links over unix, tcp and pipe, the control socket, and listening sockets that are given.
-constexpr Name sockets[] = {"sendto",     "sendmsg",     "sendmmsg",   "recvfrom", "recvmsg",
-                            "recvmmsg",   "accept",      "accept4",    "shutdown", "getsockopt",
-                            "setsockopt", "getsockname", "getpeername"};
+constexpr Name sockets[] = {"recvfrom", "recvmsg",    "recvmmsg",   "accept",      "accept4",
+                            "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername"};
 
 // Segments, the heap, stacks.
 constexpr Name memory[] = {"munmap", "mremap", "madvise", "brk",      "msync",      "mincore",
@@ -88,7 +87,10 @@ constexpr CallGroup groups[] = {
     {"memory", memory},           {"threads", threads}, {"clocks", clocks},
     {"signals", signals},         {"files", files},     {"identity", identity}};
 
-constexpr Name restricted[] = {"clone",
+constexpr Name restricted[] = {"sendto",
+                               "sendmsg",
+                               "sendmmsg",
+                               "clone",
                                "mmap",
                                "mprotect",
                                "fcntl",

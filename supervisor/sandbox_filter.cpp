@@ -53,6 +53,8 @@ class FilterDraft {
     draft.note(
         ::seccomp_attr_set(draft.context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
         "the other architectures");
+    // A tree by number, instead of a list of which each call would go through half: 9 steps for 300.
+    draft.note(::seccomp_attr_set(draft.context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "as a tree");
     return draft;
   }
 
@@ -134,6 +136,10 @@ void allow_pairs(FilterDraft& draft) {
     draft.allow("socketpair", {is_int(0, AF_UNIX), masked(1, of_type, type)});
   }
   draft.add(SCMP_ACT_ERRNO(EACCES), "socket", {is_int(0, AF_UNIX)});
+  // MSG_FASTOPEN is a connect that Landlock does not see on every kernel.
+  draft.allow("sendto", {masked(3, MSG_FASTOPEN, 0)});
+  draft.allow("sendmsg", {masked(2, MSG_FASTOPEN, 0)});
+  draft.allow("sendmmsg", {masked(3, MSG_FASTOPEN, 0)});
 }
 
 void allow_what_concerns_itself(FilterDraft& draft) {
@@ -176,7 +182,7 @@ bool is_comparison(const sock_filter& instruction) noexcept {
 
 }  // namespace
 
-// libseccomp takes 0.6 ms, which each recovery would pay: so it is done once, and each worker gets its pid put in.
+// libseccomp takes 4 ms, which each recovery would pay: so it is done once, and each worker gets its pid put in.
 Result<base::UniqueFd> make_sandbox_filter(pid_t pid) {
   static const Result<Instructions> made = make_instructions();
   if (!made) return made.error();

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -114,6 +115,8 @@ INSTANTIATE_TEST_SUITE_P(Strict, DeniedCall,
                                          Denial{"ptrace", "ptrace", "trace"},
                                          Denial{"inet_socket", "socket", "new_inet_socket"},
                                          Denial{"datagram_pair", "socketpair", "new_datagram_pair"},
+                                         Denial{"fastopen", "sendto", "connect_by_sending"},
+                                         Denial{"outlive", "prctl", "outlive_the_supervisor"},
                                          Denial{"mount", "mount", "mount_nothing"},
                                          Denial{"setuid", "setuid", "become_who_it_is"},
                                          Denial{"kill_other", "kill", "signal_another"},
@@ -287,6 +290,28 @@ TEST(BasicSandbox, is_put_in_force_on_any_program_before_it_begins) {
   EXPECT_NE(log.find("core 0"), std::string::npos) << log;
   EXPECT_NE(log.find("files 99"), std::string::npos) << log;
   EXPECT_NE(log.find("fds\n0\n1\n2\nend\n"), std::string::npos) << log;
+}
+
+TEST(StrictSandbox, permits_what_programs_are_made_of) {
+  const TemporaryDirectory place;
+  std::filesystem::create_directory(place.path("own"));
+  place.write("beside.txt", "text");
+  const auto config = json{{"version", 1},
+                           {"name", "bad"},
+                           {"workers",
+                            {{"bad",
+                              {{"command", {TEST_PROGRAMS "/sandbox_roles"}},
+                               {"ready", {{"type", "notify"}}},
+                               {"kind", "oneshot"},
+                               {"sandbox", "strict"},
+                               {"restart", {{"policy", "never"}}},
+                               {"working_dir", "own"},
+                               {"config", {{"beside", place.path("beside.txt")}}}}},
+                             {"good", {{"command", {"sleep", "100000"}}}}}}};
+  RunningSystem system("bad", ConfigFile{place.write("config.json", config.dump())});
+  const auto worker = await_end_of_bad(system);
+  EXPECT_EQ(whole_log(system, "bad.0"), "everything was tried\n");
+  EXPECT_EQ(worker["state"], "done") << worker;
 }
 
 TEST(StrictSandbox, of_a_program_without_the_runtime_is_told_as_not_in_force) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -85,6 +86,16 @@ Result<void> new_datagram_pair(Worker&, const Crash&) {
                      ::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fds));
 }
 
+// On no socket at all: what matters is that nobody looks at the descriptor first.
+Result<void> connect_by_sending(Worker&, const Crash&) {
+  return let_through("sendto(MSG_FASTOPEN)", ::sendto(-1, "x", 1, MSG_FASTOPEN, nullptr, 0));
+}
+
+// The signal by which it goes when its supervisor has gone.
+Result<void> outlive_the_supervisor(Worker&, const Crash&) {
+  return let_through("prctl(PR_SET_PDEATHSIG)", ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+}
+
 // The arguments are those of a call that does nothing, should nobody refuse it.
 Result<void> mount_nothing(Worker&, const Crash&) {
   return let_through("mount", ::mount("none", "/nowhere/at/all", "none", 0, nullptr));
@@ -117,6 +128,8 @@ const std::map<std::string, Disaster>& forbidden_calls() {
                                                    {"ptrace", &trace},
                                                    {"inet_socket", &new_inet_socket},
                                                    {"datagram_pair", &new_datagram_pair},
+                                                   {"fastopen", &connect_by_sending},
+                                                   {"outlive", &outlive_the_supervisor},
                                                    {"mount", &mount_nothing},
                                                    {"setuid", &become_who_it_is},
                                                    {"kill_other", &signal_another},
