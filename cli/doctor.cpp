@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
-#include <linux/landlock.h>
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,6 +18,8 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "base/landlock.hpp"
+#include "base/seccomp.hpp"
 #include "base/urgency.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
@@ -99,14 +100,27 @@ Finding close_range() {
       "not offered (Linux 5.11 or later): descriptors are closed one by one, starts are slower"};
 }
 
-Finding landlock() {
-  const long version =
-      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (version > 0) {
-    return {Verdict::good, "landlock", "version " + std::to_string(version)};
+Finding seccomp() {
+  if (base::seccomp_offered()) {
+    return {Verdict::good, "seccomp", "a strict sandbox refuses system calls and names them"};
   }
+  return {Verdict::reduced, "seccomp",
+          "no filters of system calls (Linux 4.14 or later, and allowed by the container): "
+          "\"sandbox\": \"strict\" is refused, \"basic\" works"};
+}
+
+// What each version adds: landlock(7).
+Finding landlock() {
+  int reason = 0;
+  const int version = base::landlock_version(&reason);
+  std::string text = "version " + std::to_string(version) + ": a strict sandbox confines files";
+  if (version >= 4) text += ", tcp ports";
+  if (version >= 6) text += ", signals and abstract sockets";
+  if (version > 0) return {Verdict::good, "landlock", text};
   return {Verdict::reduced, "landlock",
-          std::string(std::strerror(errno)) + ": file access of workers cannot be confined"};
+          std::string(std::strerror(reason)) +
+              ": files of strict workers are protected by their permissions alone (Linux 5.13 or "
+              "later, booted with lsm=landlock,...)"};
 }
 
 // The limits of workers' memory: a cgroup's where we may make one.
@@ -184,9 +198,10 @@ Finding containment() {
 }  // namespace
 
 Outcome doctor() {
-  const std::vector<Finding> findings{
-      kernel(),  pidfd(),   futex_waitv(), membarrier(), sealing(),      close_range(), landlock(),
-      cgroups(), urgency(), descriptors(), processes(),  ptrace_scope(), containment()};
+  const std::vector<Finding> findings{kernel(),       pidfd(),       futex_waitv(), membarrier(),
+                                      sealing(),      close_range(), seccomp(),     landlock(),
+                                      cgroups(),      urgency(),     descriptors(), processes(),
+                                      ptrace_scope(), containment()};
   Table table({{"", Table::Align::left}, {"what"}, {"found"}});
   bool can_run = true;
   for (const auto& finding : findings) {

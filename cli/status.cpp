@@ -49,9 +49,12 @@ std::string state_text(const json& worker) {
 
 // What the worker says of itself while it is up, and the supervisor's reason while it is not.
 std::string remark(const json& worker) {
+  const std::string complaint = text(worker.value("sandbox", json::object()), "complaint");
   const bool ready = text(worker, "state") == "ready";
-  const std::string words = text(worker, ready ? "status_text" : "reason");
-  return words == "-" ? "" : words;
+  std::string words = text(worker, ready ? "status_text" : "reason");
+  if (words == "-") words.clear();
+  if (ready && !complaint.empty()) words = complaint + (words.empty() ? "" : "; " + words);
+  return words;
 }
 
 std::string workers_table(const json& workers, bool colours) {

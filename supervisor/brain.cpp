@@ -56,6 +56,8 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
       desk_(io_, config_, plan_, keeper_,
             {[this](Slot slot) {
   return processes_.generation(slot); },
+             [this](Slot slot) {
+  return processes_.pid(slot); },
              [this](Slot slot, Generation generation) {
   supervision_.apply(BecameReady{slot, generation});
              },

@@ -28,6 +28,7 @@ enum class DependsOn : std::uint8_t { started, ready, completed };
 enum class GroupStrategy : std::uint8_t { one_for_one, one_for_all, rest_for_one };
 enum class LinkType : std::uint8_t { channel, topic, queue };
 enum class LogOverflow : std::uint8_t { drop, block };
+enum class Sandbox : std::uint8_t { none, basic, strict };  // docs/design/sandbox.md
 
 struct Backoff {
   Duration initial = std::chrono::milliseconds(100);
@@ -113,6 +114,7 @@ struct WorkerConfig {
   Limits limits;
   Affinity affinity;
   std::optional<int> nice;
+  Sandbox sandbox = Sandbox::none;
   bool runtime = true;  // false hides the control descriptor from a plain program
   std::vector<Provided> provides;
   std::vector<std::string> sockets;  // that it is given, as LISTEN_FDS in this order

@@ -102,7 +102,7 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
             {"working_dir", worker.working_dir},
             {"limits", limits_json(worker.limits)},
             {"cpu", cpu_json(worker)},
-            {"sandbox", "none"},
+            {"sandbox", config_keys::word(config_keys::sandbox, worker.sandbox)},
             {"warm_spares", 0},
             {"runtime", worker.runtime},
             {"provides", provides_json(worker.provides)},

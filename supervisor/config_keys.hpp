@@ -123,10 +123,8 @@ inline constexpr Named<int> stop_signal[] = {
     {"SIGUSR1", SIGUSR1},   {"SIGUSR2", SIGUSR2}, {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM},
     {"SIGWINCH", SIGWINCH}, {"SIGPWR", SIGPWR},   {"SIGKILL", SIGKILL}};
 
-// Where the contract knows several words and this version one: what it has, and what it has not.
-inline constexpr std::string_view sandboxes[] = {"none"};
-inline constexpr Key absent_sandboxes[] = {{"basic", "workers run with our rights; set \"user\""},
-                                           {"strict", "workers run with our rights; set \"user\""}};
+inline constexpr Named<Sandbox> sandbox[] = {
+    {"none", Sandbox::none}, {"basic", Sandbox::basic}, {"strict", Sandbox::strict}};
 
 // The word for a value: what read_enum would read.
 template <class E, std::size_t N>

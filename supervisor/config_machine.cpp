@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "base/nearest.hpp"
+#include "base/seccomp.hpp"
 #include "supervisor/config_draft.hpp"
 #include "supervisor/descriptor_needs.hpp"
 #include "supervisor/expansion.hpp"
@@ -242,6 +243,12 @@ void check_worker(Draft& draft, const At& at, WorkerConfig& worker) {
     check_user(at.member(*found), worker.user);
   }
   if (const auto* found = at.value->find("cpu")) check_cpus(at.member(*found), worker);
+  if (worker.sandbox == Sandbox::strict && !base::seccomp_offered()) {
+    at.member(*at.value->find("sandbox"))
+        .wrong(
+            "this kernel takes no filter of system calls (seccomp, Linux 4.14 or later, and not "
+            "within a container that refuses it): write \"basic\"");
+  }
   check_nofile(draft, at, worker);
 }
 

@@ -288,7 +288,7 @@ void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& work
     if (const auto nice = cpu.find("nice")) read_nice(*nice, worker.nice);
   }
   if (const auto found = section.find("sandbox")) {
-    read_choice(*found, config_keys::sandboxes, config_keys::absent_sandboxes);
+    keep(worker.sandbox, read_enum(*found, config_keys::sandbox));
   }
   if (const auto found = section.find("warm_spares")) {
     const auto spares = read_integer(*found, 0, instances_max);
@@ -326,6 +326,21 @@ void check_runtime(const ObjectAt& section, const WorkerConfig& worker) {
   }
 }
 
+// It is the runtime that puts a strict sandbox in force, on itself.
+void check_sandbox(const ObjectAt& section, const WorkerConfig& worker) {
+  if (worker.sandbox != Sandbox::strict) return;
+  if (!worker.runtime) {
+    section.find("sandbox")->wrong(
+        "\"strict\" is put in force by the runtime, which \"runtime\": false hides (write "
+        "\"basic\", or remove \"runtime\": false)");
+  }
+  if (worker.limits.core.value_or(0) != 0) {
+    const ObjectAt limits(*section.find("limits"), config_keys::limits);
+    limits.find("core")->wrong(
+        "a core that never comes: a strict sandbox refuses it (write 0, or leave it out)");
+  }
+}
+
 void read_worker(Draft& draft, const At& at, WorkerConfig& worker) {
   const ObjectAt section(at, config_keys::worker);
   if (at.value->type != Type::object) return;
@@ -337,6 +352,7 @@ void read_worker(Draft& draft, const At& at, WorkerConfig& worker) {
   read_how_it_runs(draft, section, worker);
   read_surroundings(draft, section, worker);
   check_runtime(section, worker);
+  check_sandbox(section, worker);
   check_significance(section, worker);
 }
 

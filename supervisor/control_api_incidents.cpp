@@ -18,11 +18,13 @@ Result<void> ControlApi::why(const ClientRequest& request) {
   if (!slots) return slots.error();
   auto reasons = ipc::Json::array();
   for (const Slot slot : *slots) {
+    const auto sandbox = sandbox_of(parts_.status, slot)["complaint"].get<std::string>();
     reasons.push_back(
         {{"name", plan_.instances[slot].name},
          {"state", to_string(parts_.supervision.instance(slot).status)},
          {"text", explain(plan_, parts_.supervision.state(), parts_.incidents,
-                          parts_.status.introducer.complaint(slot), slot, base::monotonic_ns())}});
+                          parts_.status.introducer.complaint(slot), slot, base::monotonic_ns()) +
+                      (sandbox.empty() ? "" : " Its " + sandbox + ".")}});
   }
   parts_.server.answer(request.client, request.id, {{"why", std::move(reasons)}});
   return {};

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "supervisor/core.hpp"
+#include "supervisor/sandbox_calls.hpp"
 #include "supervisor/thread_look.hpp"
 
 namespace bulkhead::supervisor {
@@ -53,7 +54,7 @@ std::string at_fault(const ipc::CrashPage& page) {
       return page.code == FPE_INTDIV ? name + ": integer division by zero" : name + " at " + at;
     case SIGILL: return name + ": an instruction that does not exist, at " + at;
     case SIGSYS:
-      return name + ": system call " + std::to_string(page.address) + " is not permitted";
+      return name + ": " + name_of_call(page.address) + " is not permitted (see \"sandbox\")";
     default: return name;
   }
 }

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cinttypes>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "supervisor/incident_words.hpp"
 #include "supervisor/incidents.hpp"
+#include "supervisor/sandbox_calls.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -58,6 +60,8 @@ json crash_of(const ipc::CrashPage& page) {
       {"registers",
        {{"pc", hexadecimal(page.pc)}, {"sp", hexadecimal(page.sp)}, {"fp", hexadecimal(page.fp)}}},
       {"exception", nullptr}};
+  crash["system_call"] =
+      page.signal == SIGSYS && page.code > 0 ? json(name_of_call(page.address)) : json();
   if (page.has_exception != 0) {
     crash["exception"] = {{"type", valid_text(page.exception_type)},
                           {"what", valid_text(page.exception_what)}};

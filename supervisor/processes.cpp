@@ -40,7 +40,8 @@ Result<base::Credentials> look_up_user(const std::string& name) {
   return credentials;
 }
 
-std::vector<base::ResourceLimit> resource_limits(const Limits& limits, std::uint64_t nofile) {
+std::vector<base::ResourceLimit> resource_limits(const WorkerConfig& worker, std::uint64_t nofile) {
+  const Limits& limits = worker.limits;
   std::vector<base::ResourceLimit> list;
   const auto add = [&](int resource, std::uint64_t value) {
     list.push_back({resource, value, value});
@@ -51,7 +52,9 @@ std::vector<base::ResourceLimit> resource_limits(const Limits& limits, std::uint
   list.push_back(
       {RLIMIT_NOFILE, limits.nofile.value_or(nofile), limits.nofile.value_or(own.rlim_max)});
   if (limits.memory) add(RLIMIT_AS, *limits.memory);
-  if (limits.core) add(RLIMIT_CORE, *limits.core);
+  // What a confined worker had in memory stays off the disk, unless somebody asks for it by name.
+  const bool no_core = worker.sandbox != Sandbox::none && !limits.core;
+  if (limits.core || no_core) add(RLIMIT_CORE, limits.core.value_or(0));
   if (limits.pids) add(RLIMIT_NPROC, *limits.pids);
   if (limits.cpu) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu).count();
@@ -157,7 +160,8 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   plan.output = plan.errors = fds.output;
   plan.group = base::ProcessGroup::new_group;
   plan.death_signal = base::DeathSignal{SIGKILL, keeper_.keeper_pid()};
-  plan.limits = resource_limits(worker->limits, keeper_.nofile_soft_limit());
+  plan.limits = resource_limits(*worker, keeper_.nofile_soft_limit());
+  plan.no_new_privs = worker->sandbox != Sandbox::none;
   plan.nice = worker->nice;
   plan.affinity = affinity(worker->affinity, instance.index);
   if (!worker->user.empty()) {

@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "supervisor/event_journal.hpp"
+#include "supervisor/sandbox.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -58,6 +59,10 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
   if (const auto complaint = from.introducer.complaint(slot); !complaint.empty()) {
     why += "; " + complaint;
   }
+  const auto sandbox = sandbox_of(from, slot);
+  if (const auto complaint = sandbox["complaint"].get<std::string>(); !complaint.empty()) {
+    why += "; " + complaint;
+  }
   const GroupIndex group = from.plan.workers[plan.worker_index].group;
   return {{"name", plan.name},
           {"worker", plan.worker},
@@ -74,6 +79,7 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
           {"next_start_in_ms", next_start(instance, now)},
           {"last_exit", render_exit(instance.last_exit)},
           {"status_text", from.desk.status_text(slot)},
+          {"sandbox", sandbox},
           {"reason", why}};
 }
 
@@ -105,6 +111,12 @@ bool link_concerns(const nlohmann::json& link, const Plan& plan, const std::vect
 }
 
 }  // namespace
+
+nlohmann::json sandbox_of(const StatusSources& from, Slot slot) {
+  const WorkerConfig& worker = from.config.workers[from.plan.instances[slot].worker_index];
+  return sandbox_json(worker, from.config, from.desk.sandbox(slot),
+                      from.supervision.instance(slot).pid);
+}
 
 Result<std::vector<Slot>> slots_named(const Plan& plan, const std::string& name) {
   std::vector<Slot> slots;

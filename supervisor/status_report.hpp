@@ -32,6 +32,9 @@ struct StatusSources {
 // `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.
 Result<nlohmann::json> report_status(const StatusSources&, const std::string& name, bool all);
 
+// The key `sandbox` of an instance.
+nlohmann::json sandbox_of(const StatusSources&, Slot);
+
 // "migrate.0: exited with code 1; echo.1: …": the workers that will not run again, and why.
 std::string name_failed(const Plan&, const Supervision&, TimeNs now);
 

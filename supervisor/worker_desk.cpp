@@ -7,6 +7,8 @@
 
 #include "base/clock.hpp"
 #include "ipc/sealed_protocol.hpp"
+#include "supervisor/sandbox.hpp"
+#include "supervisor/sandbox_filter.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -71,6 +73,7 @@ Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
   const auto stored = keeper_.put("control/" + plan_.instances[slot].name, pair->first.get());
   if (!stored) return stored.error();
   desks_[slot].status_text.clear();
+  desks_[slot].sandbox.reset();
   desks_[slot].awaits_resync = false;
   make_port(slot, std::move(pair->first));
   return std::move(pair->second);
@@ -95,6 +98,7 @@ void WorkerDesk::died(Slot slot) {
   if (desks_[slot].port) desks_[slot].port->drain();
   desks_[slot].port.reset();
   desks_[slot].status_text.clear();
+  desks_[slot].sandbox.reset();
   beats_.forget(slot);
 }
 
@@ -199,6 +203,17 @@ Result<void> WorkerDesk::take_sealed(Slot slot, const ipc::ControlMessage& messa
   return {};
 }
 
+// Before the answer to hello: a worker that has the one has the other, whichever brains were there meanwhile.
+Result<void> WorkerDesk::send_sandbox(Slot slot) {
+  const WorkerConfig& config = config_of(slot);
+  if (config.sandbox != Sandbox::strict) return {};
+  const auto filter = make_sandbox_filter(callbacks_.pid(slot));
+  if (!filter) return filter.error();
+  const int fds[] = {filter->get()};
+  send(slot, ipc::method::sandbox_install, ipc::encode(sandbox_files(config, config_)), fds);
+  return {};
+}
+
 Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& params,
                                ipc::Packet& packet) {
   const auto hello = ipc::decode<ipc::HelloWorker>(params);
@@ -232,6 +247,7 @@ Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& par
   const auto crash = callbacks_.crash_page(slot);
   if (!crash) return crash.error();
   answer.crash = true;
+  if (const auto sent = send_sandbox(slot); !sent) return sent.error();
   const int fds[] = {attention->get(), *crash};
   desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), fds);
   introducer_->open_links(slot);
@@ -286,6 +302,12 @@ Result<void> WorkerDesk::take_notification(Slot slot, const ipc::ControlMessage&
     if (!closed) return closed.error();
     if (sessions_->closed(slot, *closed)) return {};
     return introducer_->closed(slot, *closed);
+  }
+  if (message.method == ipc::method::sandbox_installed) {
+    auto installed = ipc::decode<ipc::SandboxInstalled>(params);
+    if (!installed) return installed.error();
+    desks_[slot].sandbox = std::move(*installed);
+    return {};
   }
   if (message.method == ipc::method::status) {
     std::string text;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/sandbox_protocol.hpp"
 #include "supervisor/attention_bell.hpp"
 #include "supervisor/beat_watch.hpp"
 #include "supervisor/control_port.hpp"
@@ -25,6 +26,7 @@ class WorkerDesk {
  public:
   struct Callbacks {
     std::function<Generation(Slot)> generation;  // of the living incarnation
+    std::function<std::int32_t(Slot)> pid;       // likewise
     std::function<void(Slot, Generation)> ready;
     std::function<void(Slot, const Error&)> violated;  // told once per offence
     // Its queue gave up a task; noted when this returns.
@@ -47,12 +49,17 @@ class WorkerDesk {
 
   BeatWatch& beats() noexcept { return beats_; }
   const std::string& status_text(Slot slot) const { return desks_[slot].status_text; }
+  // What the worker says of its strict sandbox, once it has spoken.
+  const std::optional<ipc::SandboxInstalled>& sandbox(Slot slot) const {
+    return desks_[slot].sandbox;
+  }
 
  private:
   struct Desk {
     std::unique_ptr<ControlPort> port;
     std::optional<AttentionBell> bell;
     std::string status_text;
+    std::optional<ipc::SandboxInstalled> sandbox;
     bool awaits_resync = false;  // adopted, and its answer has not come yet
   };
 
@@ -64,6 +71,7 @@ class WorkerDesk {
   Result<void> take_sealed(Slot, const ipc::ControlMessage&, ipc::Packet&);
   Result<void> take_answer(Slot, const ipc::ControlMessage&);
   Result<void> take_notification(Slot, const ipc::ControlMessage&, ipc::Packet&);
+  Result<void> send_sandbox(Slot);
   Result<void> greet(Slot, std::uint64_t id, const ipc::Json& params, ipc::Packet&);
   void connect_service(Slot, std::uint64_t id, const ipc::ServiceConnect&);
 

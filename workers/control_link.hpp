@@ -27,6 +27,7 @@
 #include "ipc/attention.hpp"
 #include "ipc/control_protocol.hpp"
 #include "ipc/queue_protocol.hpp"
+#include "ipc/sandbox_protocol.hpp"
 #include "ipc/worker_pages.hpp"
 #include "workers/heart.hpp"
 #include "workers/outbox.hpp"
@@ -46,6 +47,9 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   // Says hello and waits until the answer and all links that it announces are there, and kept: what is
   // committed to them from then on is lost by no death of this process, whatever else dies with it.
   [[nodiscard]] Result<ipc::HelloAnswer> greet(Deadline);
+
+  // Puts the strict sandbox in force, where the config asks for one. Errors: as workers/confinement.hpp says.
+  [[nodiscard]] Result<void> confine();
 
   const std::atomic<std::uint32_t>& word() const noexcept override;
   int fd() const noexcept override { return sleepers_->fd(); }
@@ -113,6 +117,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void take_call(ipc::Packet&, const ipc::ControlMessage&);
   void take_answer(ipc::Packet, std::uint64_t id, std::optional<Error>);
   void take_hello(ipc::Packet&, const std::optional<Error>&);
+  void take_sandbox(ipc::Packet&, const ipc::Json& params);
   void link_opened(ipc::Packet&, const ipc::Json& params);
   void link_peer(ipc::Packet&, const ipc::Json& params);
   void link_kept(const ipc::Json& params);
@@ -126,6 +131,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void erase_session(const std::string& pair);
   void send(ipc::Json message, std::span<const int> fds = {});
   void send_status();
+  void send_confined();
   void raise_stop() noexcept;
   void after(const Result<void>&, std::string_view what);
 
@@ -152,6 +158,12 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   std::uint64_t hello_request_ = 0;
   std::optional<ipc::HelloAnswer> hello_;
   std::optional<Error> failure_;  // of the hello, or of a link of the config: no work is possible
+  struct Sandbox {
+    ipc::SandboxInstall install;
+    base::UniqueFd filter;
+  };
+  std::optional<Sandbox> sandbox_;  // not yet in force
+  std::optional<ipc::SandboxInstalled> confined_;
   std::optional<std::string> status_;
   ipc::WorkerPhase phase_ = ipc::WorkerPhase::starting;
 };

@@ -31,6 +31,7 @@ void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call
   if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
   if (call.method == ipc::method::link_kept) return link_kept(*call.content);
   if (call.method == ipc::method::stop) return raise_stop();
+  if (call.method == ipc::method::sandbox_install) return take_sandbox(packet, *call.content);
   const bool wants_answer = call.kind == ipc::ControlMessage::Kind::request;
   if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
   if (wants_answer) {
@@ -164,6 +165,7 @@ void ControlLink::answer_resync(std::uint64_t id) {
   }
   if (hello_ && pairs_.link_count() < hello_->links) say_hello();
   if (status_) send_status();
+  if (confined_) send_confined();
 }
 
 void ControlLink::offer(const PairTable::Pair& pair) {

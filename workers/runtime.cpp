@@ -123,6 +123,8 @@ int Worker::run(int argc, char** argv, const std::function<Result<void>(Worker&)
   int status = 0;
   if (!hello) {
     status = hello.error().is(Errc::stopped) ? 0 : report(program, hello.error());
+  } else if (const auto confined = (*control)->confine(); !confined) {
+    status = report(hello->name, confined.error());
   } else {
     auto state = std::make_unique<State>();
     state->control = *control;

@@ -49,7 +49,7 @@ TEST(ConfigDiff, restarts_a_worker_for_what_only_a_new_process_sees) {
        {R"("env": {"K": "V"})", R"("working_dir": "/tmp")", R"("limits": {"nofile": 99})",
         R"("cpu": {"affinity": "spread"})", R"("config": {"x": 1})", R"("runtime": false)",
         R"("watchdog": {"timeout": "1s"})", R"("provides": ["s"])", R"("user": "nobody")",
-        R"("kind": "oneshot")"}) {
+        R"("kind": "oneshot")", R"("sandbox": "strict")"}) {
     const auto diff = diff_configs(system(worker("a")), system(worker("a", key)));
     EXPECT_EQ(fates(diff), "a restarted") << key;
     EXPECT_FALSE(diff.workers[0].restarts_for.empty()) << key;

@@ -1,6 +1,7 @@
 // The messages of the control protocol: there and back, and what is said about wrong ones.
 #include "ipc/control_protocol.hpp"
 #include "ipc/queue_protocol.hpp"
+#include "ipc/sandbox_protocol.hpp"
 #include "ipc/sealed_protocol.hpp"
 
 #include <gtest/gtest.h>
@@ -320,6 +321,18 @@ TEST(Messages, list_sealed_buffers_in_order) {
   EXPECT_FALSE(decode<SealedList>(bad));
   bad["tickets"] = Json::array({5});
   EXPECT_FALSE(decode<SealedList>(bad));
+}
+
+TEST(Messages, tell_of_a_sandbox_what_to_do_and_what_was_done) {
+  const auto install = there_and_back(SandboxInstall{{"/usr", "/lib"}, {"/var/lib/app"}});
+  EXPECT_EQ(install.read, (std::vector<std::string>{"/usr", "/lib"}));
+  EXPECT_EQ(install.write, (std::vector<std::string>{"/var/lib/app"}));
+  EXPECT_EQ(encode(SandboxInstall{})["fds"], Json::array({"filter"}));
+  const auto installed = there_and_back(SandboxInstalled{{"seccomp"}, {"landlock: none"}});
+  EXPECT_EQ(installed.in_effect, (std::vector<std::string>{"seccomp"}));
+  EXPECT_EQ(installed.refused, (std::vector<std::string>{"landlock: none"}));
+  expect_every_field_checked(SandboxInstall{}, {"read", "write"});
+  expect_every_field_checked(SandboxInstalled{}, {"in_effect", "refused"});
 }
 
 TEST(Messages, are_checked_field_by_field) {

@@ -18,16 +18,11 @@
 #include <vector>
 
 #include "workers/builtin/builtin.hpp"
+#include "workers/builtin/crash.hpp"
 #include "workers/builtin/settings.hpp"
 
 namespace bulkhead::workers {
 namespace {
-
-struct Crash {
-  std::string mode;
-  std::chrono::nanoseconds after = std::chrono::seconds(3);
-  std::uint64_t code = 3;
-};
 
 void nap() noexcept {
   const timespec span = {0, 100'000'000};
@@ -187,29 +182,33 @@ Result<void> close_descriptors(Worker&, const Crash&) {
   for (;;) ::pause();
 }
 
-using Disaster = Result<void> (*)(Worker&, const Crash&);
+std::map<std::string, Disaster> make_disasters() {
+  std::map<std::string, Disaster> all{{"segv", &segfault},
+                                      {"abort", &abort_now},
+                                      {"exit", &leave},
+                                      {"stack_overflow", &overflow_stack},
+                                      {"bad_call", &call_nothing},
+                                      {"divide", &divide_by_zero},
+                                      {"bus", &read_beyond_the_end},
+                                      {"illegal", &no_instruction},
+                                      {"lost_stack", &lose_the_stack},
+                                      {"thread", &segfault_in_a_thread},
+                                      {"child_segv", &segfault_in_a_child},
+                                      {"throw", &throw_up},
+                                      {"out_of_memory", &run_out_of_memory},
+                                      {"spin", &spin},
+                                      {"spin_thread", &spin_in_a_thread},
+                                      {"hang", &hang},
+                                      {"ignore_sigterm", &ignore_sigterm},
+                                      {"double_fork", &double_fork},
+                                      {"flood_stdout", &flood_stdout},
+                                      {"close_fds", &close_descriptors}};
+  all.insert(forbidden_calls().begin(), forbidden_calls().end());
+  return all;
+}
 
 const std::map<std::string, Disaster>& disasters() {
-  static const std::map<std::string, Disaster> all{{"segv", &segfault},
-                                                   {"abort", &abort_now},
-                                                   {"exit", &leave},
-                                                   {"stack_overflow", &overflow_stack},
-                                                   {"bad_call", &call_nothing},
-                                                   {"divide", &divide_by_zero},
-                                                   {"bus", &read_beyond_the_end},
-                                                   {"illegal", &no_instruction},
-                                                   {"lost_stack", &lose_the_stack},
-                                                   {"thread", &segfault_in_a_thread},
-                                                   {"child_segv", &segfault_in_a_child},
-                                                   {"throw", &throw_up},
-                                                   {"out_of_memory", &run_out_of_memory},
-                                                   {"spin", &spin},
-                                                   {"spin_thread", &spin_in_a_thread},
-                                                   {"hang", &hang},
-                                                   {"ignore_sigterm", &ignore_sigterm},
-                                                   {"double_fork", &double_fork},
-                                                   {"flood_stdout", &flood_stdout},
-                                                   {"close_fds", &close_descriptors}};
+  static const auto all = make_disasters();
   return all;
 }
 
