@@ -44,6 +44,8 @@ Result<void> Keeper::prepare(const KeeperArguments& arguments) {
   }
   if (auto settled = settle_process(); !settled) return settled;
   if (auto mapped = map_memory(); !mapped) return mapped;
+  if (auto heard = voice_.prepare(); !heard) return heard;
+  header_->is_heard = voice_.is_heard() ? 1 : 0;
   return brain_.prepare(arguments);
 }
 
@@ -133,6 +135,7 @@ int Keeper::run() noexcept {
     // Requests first: what a dying brain still asked for counts, above all `stop`.
     if (polled[1].revents != 0) serve_brain();
     if (polled[0].revents != 0) take_signals();
+    voice_.retry();
     watch_brain(base::monotonic_ns());
   }
   remove_names();

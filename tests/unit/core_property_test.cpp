@@ -86,6 +86,8 @@ class World {
       case 1: return tell(WantDown{slot});
       case 2: return tell(WantRestart{slot});
       case 3:
+        if (random_() % 3 == 0)
+          return tell(MoreTime{slot, generation, now_ + random_() % 5'000'000'000});
         return random_() % 2 == 0 ? tell(WatchdogExpired{slot, generation})
                                   : tell(LeaseExpired{slot, generation});
       case 4:
