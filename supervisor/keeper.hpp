@@ -26,6 +26,7 @@ class Keeper {
   int run() noexcept;  // the exit code
 
  private:
+  Result<void> prepare_parts();
   Result<void> map_memory();
   Result<void> settle_process();
 

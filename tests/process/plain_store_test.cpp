@@ -1,5 +1,8 @@
 // What programs that do not use the runtime give away to have it back after their death, and readiness by a descriptor.
 #include <gtest/gtest.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -87,6 +90,18 @@ TEST_F(PlainStore, lets_go_of_one_whose_peer_has_hung_up_unless_it_is_asked_not_
   EXPECT_EQ(a()["notify"]["stored"], 3);
   be_reborn();
   EXPECT_EQ(role.ask("given"), "kept=? one=first");
+}
+
+// A message is carried out again when the brain is killed before it is dropped.
+TEST_F(PlainStore, keeps_one_file_once) {
+  const long self = ::getpid();
+  if (::syscall(SYS_kcmp, self, self, KCMP_FILE, 1, 1) != 0) GTEST_SKIP() << "needs kcmp(2)";
+  start(json::object());
+  role.tell("attach FDSTORE=1;FDNAME=x");
+  role.tell("attach FDSTORE=1;FDNAME=x");
+  settle();
+  EXPECT_EQ(a()["notify"]["stored"], 1);
+  EXPECT_EQ(a()["notify"]["refused"], 0);
 }
 
 TEST_F(PlainStore, has_a_limit_that_is_told) {

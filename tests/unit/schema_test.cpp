@@ -251,7 +251,7 @@ TEST_P(ShippedConfig, is_accepted_by_parser_and_schema) {
 
 INSTANTIATE_TEST_SUITE_P(Files, ShippedConfig,
                          testing::Values("demo.json", "minimal.json", "plain-programs.json",
-                                         "recovery.json"),
+                                         "recovery.json", "redis.json"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) {
