@@ -26,6 +26,12 @@ namespace {
 
 constexpr std::size_t descriptors_max = 253;  // SCM_MAX_FD of the kernel
 
+// Else whoever closes it last, which may be the keeper or us, waits for its peer (socket(7), SO_LINGER).
+void close_without_waiting(int fd) {
+  const linger off{};
+  (void)::setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);  // fails where it is no socket
+}
+
 void take_control(const cmsghdr& header, NotifyDatagram& into) {
   const auto* from = CMSG_DATA(&header);
   const std::size_t bytes = header.cmsg_len - CMSG_LEN(0);
@@ -34,6 +40,7 @@ void take_control(const cmsghdr& header, NotifyDatagram& into) {
     for (std::size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
       int fd = -1;
       std::memcpy(&fd, from + at, sizeof fd);
+      close_without_waiting(fd);
       into.fds.emplace_back(fd);
     }
   } else if (header.cmsg_type == SCM_CREDENTIALS && bytes >= sizeof(ucred)) {

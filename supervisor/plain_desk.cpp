@@ -95,13 +95,15 @@ void PlainDesk::adopt(Slot slot) {
 void PlainDesk::listen(Slot slot, base::UniqueFd socket) {
   desks_[slot].socket.reset();
   desks_[slot].socket.emplace(io_, socket.release());
+  ++desks_[slot].listens;
   await(slot);
 }
 
 void PlainDesk::await(Slot slot) {
   auto& socket = *desks_[slot].socket;
-  socket.async_wait(socket.wait_read, [this, slot](const auto& error) {
-    if (error) return;  // closed, and perhaps another in its place
+  const auto listens = desks_[slot].listens;
+  socket.async_wait(socket.wait_read, [this, slot, listens](const auto& error) {
+    if (error || !desks_[slot].socket || desks_[slot].listens != listens) return;
     for (int i = 0; i < messages_per_round && receive_one(slot, callbacks_.pid(slot)); ++i) {
     }
     if (desks_[slot].socket) await(slot);

@@ -69,6 +69,7 @@ class PlainDesk {
  private:
   struct Desk {
     std::optional<boost::asio::posix::stream_descriptor> socket;
+    std::uint64_t listens = 0;  // counts sockets: what was heard of one before may come late
     base::MappedRegion note;
     bool is_ready = false;
   };

@@ -51,14 +51,15 @@ void ReadyPipes::adopt(Slot slot) {
 
 void ReadyPipes::listen(Slot slot, base::UniqueFd pipe) {
   pipes_.erase(slot);
-  pipes_.try_emplace(slot, io_, pipe.release());
+  pipes_.emplace(slot, Pipe{boost::asio::posix::stream_descriptor(io_, pipe.release()), ++opened_});
   look(slot);
 }
 
 void ReadyPipes::look(Slot slot) {
-  auto& pipe = pipes_.at(slot);
-  pipe.async_wait(pipe.wait_read, [this, slot](const auto& error) {
-    if (error || !pipes_.contains(slot)) return;
+  auto& [end, number] = pipes_.at(slot);
+  end.async_wait(end.wait_read, [this, slot, number = number](const auto& error) {
+    const auto known = pipes_.find(slot);
+    if (error || known == pipes_.end() || known->second.number != number) return;
     if (take(slot)) return look(slot);
     close(slot);
   });
@@ -66,7 +67,7 @@ void ReadyPipes::look(Slot slot) {
 
 // Told first, consumed afterwards: what kills us in between leaves the newline to our successor.
 bool ReadyPipes::take(Slot slot) {
-  const int pipe = pipes_.at(slot).native_handle();
+  const int pipe = pipes_.at(slot).end.native_handle();
   const auto text = look_into(pipe);
   if (!text) {
     if (text.error().is(Errc::would_block)) return true;
@@ -91,7 +92,7 @@ bool ReadyPipes::take(Slot slot) {
 void ReadyPipes::died(Slot slot) {
   const auto found = pipes_.find(slot);
   if (found == pipes_.end()) return;
-  const auto text = look_into(found->second.native_handle());
+  const auto text = look_into(found->second.end.native_handle());
   if (text && text->find('\n') != text->npos) callbacks_.ready(slot);
   close(slot);
 }

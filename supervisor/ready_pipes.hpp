@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
 #include <functional>
 #include <map>
 
@@ -37,7 +38,12 @@ class ReadyPipes {
   const Plan& plan_;
   KeeperClient& keeper_;
   Callbacks callbacks_;
-  std::map<Slot, boost::asio::posix::stream_descriptor> pipes_;
+  struct Pipe {
+    boost::asio::posix::stream_descriptor end;
+    std::uint64_t number;  // what was heard of one before may come late
+  };
+  std::map<Slot, Pipe> pipes_;
+  std::uint64_t opened_ = 0;
 };
 
 }  // namespace bulkhead::supervisor

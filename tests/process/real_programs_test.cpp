@@ -132,5 +132,21 @@ TEST(RealPrograms, the_web_server_of_python_is_ready_when_its_port_answers_and_b
   EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
 }
 
+TEST(RealPrograms, a_shell_script_says_it_with_systemd_notify) {
+  if (!std::filesystem::exists("/usr/bin/systemd-notify")) GTEST_SKIP() << "needs systemd-notify";
+  const char* const script = "systemd-notify --ready --status='from a script'; exec sleep 100000";
+  RunningSystem system("script", json{{"version", 1},
+                                      {"name", "script"},
+                                      {"workers",
+                                       {{"a",
+                                         {{"command", {"/bin/sh", "-c", script}},
+                                          {"runtime", false},
+                                          {"ready", {{"type", "notify"}, {"timeout", "60s"}}}}}}}}
+                                     .dump());
+  system.await_all_ready();
+  EXPECT_EQ(system.worker("a.0")["status_text"], "from a script");
+  EXPECT_EQ(system.worker("a.0")["notify"]["refused"], 0);
+}
+
 }  // namespace
 }  // namespace bulkhead::test
