@@ -175,6 +175,24 @@ TEST_F(PlainNotify, does_not_believe_another_worker) {
   EXPECT_EQ(said()["refused"], 1);
 }
 
+TEST_F(PlainNotify, is_heard_though_another_worker_talks_without_end) {
+  PlainRole other;
+  system.emplace("plain", config_of({{"a", plain_worker(role, says_ready)},
+                                     {"b", plain_worker(other, ready_at_once)}})
+                              .dump());
+  role.await_up();
+  other.await_up();
+  other.tell("flood STATUS=talk;READY=1;MAINPID=1");
+  system->await([](const json& now) { return row(now, "b.0")["notify"]["refused"] > 1000; },
+                "a flood");
+  role.tell("say READY=1;STATUS=a word");
+  settle();
+  EXPECT_EQ(a()["state"], "ready");
+  EXPECT_EQ(a()["status_text"], "a word");
+  system->request("stop", {{"name", "b"}});
+  EXPECT_EQ(system->status()["supervisor"]["brain_generation"], 1);
+}
+
 TEST_F(PlainNotify, names_no_process_as_its_main_one_that_is_not_its_own) {
   start(ready_at_once);
   const int worker = pid();

@@ -105,6 +105,12 @@ void say_as_orphan(const std::string& text) {
   ::close(done[0]);
 }
 
+// Says it again and again, beside us, until it is killed.
+void flood(const std::string& text) {
+  if (::fork() != 0) return;
+  while (true) say(text);
+}
+
 bool store(const std::string& name, const std::string& content) {
   const int memory = ::memfd_create("stored", MFD_CLOEXEC);
   const bool made = ::write(memory, content.data(), content.size()) >= 0;
@@ -161,6 +167,8 @@ std::string carry_out(const std::string& line) {
       say(rest);
       await_barrier();
     });
+  else if (word == "flood")
+    flood(rest);
   else if (word == "as_orphan")
     say_as_orphan(rest);
   else if (word == "store")
