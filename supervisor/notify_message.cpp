@@ -91,7 +91,7 @@ class Assignments {
     const bool watchdog = name == "WATCHDOG_USEC";
     if (!watchdog && name != "EXTEND_TIMEOUT_USEC") return false;
     const auto us = number_of(value);
-    if (watchdog && (us == 0 || us == us_never)) {
+    if (watchdog && us && (*us == 0 || *us == us_never)) {
       into_.watchdog_timeout = time_never;
     } else if (!us || *us > time_us_max || *us < (watchdog ? watchdog_us_min : 1)) {
       wrong(name, value,
