@@ -55,7 +55,7 @@ tsan: ## unit and conformance tests under the thread sanitizer
 fuzz: ## libFuzzer on every decoder of foreign bytes, FUZZ_SECONDS each
 	@tools/install-deps --fuzz
 	@tools/build fuzz fuzz
-	@for target in record topic frame rpc control; do \
+	@for target in record topic frame rpc control notify; do \
 	  mkdir -p build/fuzz/found/$$target && \
 	  build/fuzz/tests/$${target}_fuzz -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
 	    -artifact_prefix=build/fuzz/found/$$target- build/fuzz/found/$$target tests/fuzz/corpus/$$target || exit 1; \

@@ -164,6 +164,20 @@ std::optional<std::vector<pid_t>> children_of(pid_t parent) {
   return std::vector<pid_t>(found.begin(), found.end());
 }
 
+std::vector<pid_t> ancestry(pid_t pid) {
+  std::vector<pid_t> line;
+  std::set<pid_t> seen;
+  while (pid > 0 && seen.insert(pid).second) {
+    const auto row = read_row(pid);
+    if (!row) break;
+    line.push_back(pid);
+    pid = row->parent;
+  }
+  return line;
+}
+
+bool has_entry(pid_t pid, const std::string& entry) { return carries(pid, entry); }
+
 std::size_t kill_those_with(const std::string& entry, std::span<const pid_t> pids,
                             Deadline deadline) {
   std::vector<UniqueFd> victims;

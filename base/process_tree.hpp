@@ -27,6 +27,13 @@ std::vector<pid_t> find_processes(const ProcessTree&);
 // reaped by now. nullopt: no such process, or a kernel without CONFIG_PROC_CHILDREN.
 std::optional<std::vector<pid_t>> children_of(pid_t parent);
 
+// The process and its ancestors, the nearest first, as far as we can see them. Empty for one that has been reaped. Of a
+// moving thing: the caller pins `pid` if it must be sure whose number that is.
+std::vector<pid_t> ancestry(pid_t pid);
+
+// Whether "NAME=VALUE" is in its environment as that was at exec. False too when it is not ours to read.
+bool has_entry(pid_t pid, const std::string& entry);
+
 // Of these, those that have the entry "NAME=VALUE" in their environment; SIGKILLed and waited for, each
 // pinned as below. Returns how many. Cheap: looks at nobody else.
 std::size_t kill_those_with(const std::string& entry, std::span<const pid_t> pids, Deadline);

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
+#include <linux/kcmp.h>
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -23,6 +25,11 @@
 #include "base/urgency.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+
+// Linux 6.5; Debian 12 has older headers.
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
 
 namespace bulkhead::cli {
 namespace {
@@ -190,6 +197,29 @@ Finding ptrace_scope() {
       scope + ": a debugger attaches to a worker only as root (sysctl kernel.yama.ptrace_scope)"};
 }
 
+Finding notifications() {
+  const base::UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  const int on = 1;
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on) == 0) {
+    return {Verdict::good, "sd_notify", "the kernel names who speaks by a pidfd"};
+  }
+  return {
+      Verdict::reduced, "sd_notify",
+      "no SO_PASSPIDFD (Linux 6.5 or later): who speaks is known by its pid alone, which may be "
+      "another's once it has exited"};
+}
+
+Finding stored_files() {
+  const long self = ::getpid();
+  if (::syscall(SYS_kcmp, self, self, static_cast<long>(KCMP_FILE), 1L, 1L) == 0) {
+    return {Verdict::good, "kcmp", "a descriptor that a program stores twice is kept once"};
+  }
+  return {
+      Verdict::reduced, "kcmp",
+      "not offered: a descriptor that is stored twice, or whose message a brain is killed over, "
+      "comes back twice"};
+}
+
 Finding containment() {
   return {Verdict::reduced, "containment",
           "after a SIGKILL of the keeper, descendants that a plain program has detached live on"};
@@ -198,10 +228,10 @@ Finding containment() {
 }  // namespace
 
 Outcome doctor() {
-  const std::vector<Finding> findings{kernel(),       pidfd(),       futex_waitv(), membarrier(),
-                                      sealing(),      close_range(), seccomp(),     landlock(),
-                                      cgroups(),      urgency(),     descriptors(), processes(),
-                                      ptrace_scope(), containment()};
+  const std::vector<Finding> findings{
+      kernel(),       pidfd(),         futex_waitv(),  membarrier(), sealing(),     close_range(),
+      seccomp(),      landlock(),      cgroups(),      urgency(),    descriptors(), processes(),
+      ptrace_scope(), notifications(), stored_files(), containment()};
   Table table({{"", Table::Align::left}, {"what"}, {"found"}});
   bool can_run = true;
   for (const auto& finding : findings) {

@@ -67,6 +67,7 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
   quarantined(where, task); },
              [this](Slot slot) {
   return crash_pages_.page(slot); }}),
+      plain_(io_, config_, plan_, keeper_, make_plain_callbacks()),
       introducer_(config_, plan_, keeper_, make_post()),
       letters_(config_, plan_, introducer_.journals(), journal_,
                {[this](Slot slot, std::string_view queue) {
@@ -143,7 +144,8 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
   hand_over(); },
            incidents_,
            {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_,
-            configs_, sockets_, config_}}),
+            configs_, sockets_, config_, plain_}}),
+      voice_(io_, plan_, supervision_.state(), keeper_),
       bell_(io_, ::dup(keeper_.fd())),
       timer_(io_),
       pulse_(io_),
@@ -213,7 +215,9 @@ void Brain::take_over() {
   desk_.restore();
   if (!fresh) {
     for (Slot slot = 0; slot < living.size(); ++slot) {
-      if (living[slot].pid != 0) desk_.adopt(slot);
+      if (living[slot].pid == 0) continue;
+      desk_.adopt(slot);
+      plain_.adopt(slot);
     }
   }
   begin_internals();
@@ -222,6 +226,8 @@ void Brain::take_over() {
   incidents_.restore(supervision_.state().instances);
   for (Slot slot = 0; slot < living.size(); ++slot) {
     const auto& instance = supervision_.instance(slot);
+    if (living[slot].pid != 0 && instance.status == InstanceStatus::ready)
+      plain_.became_ready(slot);
     if (living[slot].pid == 0 || instance.status != InstanceStatus::starting) continue;
     const auto& ready = config_.workers[plan_.instances[slot].worker_index].ready;
     if (ready.type == ReadyType::port) probes_.begin(slot, living[slot].generation, ready.port);
@@ -264,6 +270,7 @@ void Brain::on_exit(const ExitEntry& entry) {
   const InstanceState& instance = supervision_.instance(slot);
   if (instance.generation != entry.generation || instance.pid == 0) return;
   desk_.died(slot);
+  plain_.died(slot, entry.pid);
   introducer_.died(slot);
   sessions_.died(slot);
   probes_.cancel(slot);
@@ -292,14 +299,16 @@ void Brain::spawn(Slot slot, Generation generation) {
   const WorkerConfig& config = config_.workers[plan.worker_index];
   const auto output = logs_.output(slot, logger_.port());
   auto control = config.runtime ? desk_.open_port(slot) : Result<base::UniqueFd>(base::UniqueFd{});
+  const auto plain = config.runtime ? Result<PlainStart>(PlainStart{}) : plain_.prepare(slot);
   StartOutcome outcome;
-  if (!output || !control) {
+  if (!output || !control || !plain) {
     outcome.generation = processes_.burn(slot, generation);
-    outcome.error = !output ? output.error() : control.error();
+    outcome.error = !output ? output.error() : !control ? control.error() : plain.error();
     outcome.error_number = outcome.error->code.value();
   } else {
-    outcome =
-        processes_.start(slot, generation, {control->get(), *output, sockets_.of(config, config_)});
+    outcome = processes_.start(slot, generation,
+                               {control->get(), *output, sockets_.of(config, config_),
+                                config.runtime ? nullptr : &*plain});
   }
   if (outcome.pid != 0) {
     supervision_.apply(Started{slot, outcome.generation, outcome.pid});
@@ -322,13 +331,14 @@ void Brain::changed() {
   sessions_.retry(base::monotonic_ns());
   roll();
   api_.changed();
+  voice_.changed();
   arm_timer();
 }
 
 void Brain::arm_timer() {
   const TimeNs due =
       std::min({next_due(supervision_.state()), sessions_.next_due(), desk_.beats().next_look(),
-                introducer_.leases().next_look(base::monotonic_ns())});
+                plain_.next_look(), introducer_.leases().next_look(base::monotonic_ns())});
   if (due == time_never) {
     timer_.cancel();
     return;
@@ -342,6 +352,7 @@ void Brain::arm_timer() {
 void Brain::on_timer() {
   const TimeNs now = base::monotonic_ns();
   for (const auto& overdue : desk_.beats().look(now)) on_silence(overdue);
+  plain_.look(now);
   for (const auto& overdue : introducer_.leases().look(now)) on_long_lease(overdue);
   supervision_.apply(Tick{});
 }

@@ -12,7 +12,9 @@
 #include "supervisor/hang_desk.hpp"
 #include "supervisor/held_sockets.hpp"
 #include "supervisor/incidents.hpp"
+#include "supervisor/plain_desk.hpp"
 #include "supervisor/port_probes.hpp"
+#include "supervisor/service_voice.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -33,6 +35,7 @@ class Brain {
   Supervision::Shell make_shell();
   WorkerPost make_post();
   Incidents::Shell make_incident_shell();
+  PlainDesk::Callbacks make_plain_callbacks();
   void begin_internals();
   void take_over();
   std::vector<Living> find_living();
@@ -88,6 +91,7 @@ class Brain {
   CrashPages crash_pages_;
   Incidents incidents_;
   WorkerDesk desk_;
+  PlainDesk plain_;
   Introducer introducer_;
   DeadLetters letters_;
   Supervision supervision_;
@@ -103,6 +107,7 @@ class Brain {
   std::vector<InternalWorker*> internals_;
   ControlServer server_;
   ControlApi api_;
+  ServiceVoice voice_;
   boost::asio::posix::stream_descriptor bell_;
   boost::asio::steady_timer timer_, pulse_, farewell_;
   std::uint32_t stop_requests_seen_ = 0;

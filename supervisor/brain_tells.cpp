@@ -37,6 +37,8 @@ void Brain::announce(const Announce& what) {
                                         EventType::worker_failed,   EventType::worker_quarantined};
   const auto type = types[static_cast<std::size_t>(what.type)];
   const TimeNs now = base::monotonic_ns();
+  if (what.type == Announce::Type::ready) plain_.became_ready(what.slot);
+  if (what.type == Announce::Type::stopped) plain_.stopped(what.slot);
   std::string text;
   const InstanceState& instance = supervision_.instance(what.slot);
   const bool with_group =
@@ -58,6 +60,24 @@ Incidents::Shell Brain::make_incident_shell() {
                                      {"bytes", incident_layout::log_bytes_max}}));
             return true;
           }};
+}
+
+PlainDesk::Callbacks Brain::make_plain_callbacks() {
+  const auto generation = [this](Slot slot) { return processes_.generation(slot); };
+  return {generation,
+          [this](Slot slot) { return processes_.pid(slot); },
+          [this](std::int32_t pid) { return processes_.is_living(pid); },
+          [this, generation](Slot slot) { return processes_.cookie(slot, generation(slot)); },
+          [this](Slot slot, Generation of) {
+            supervision_.apply(BecameReady{slot, of});
+          },
+          [this](Slot slot, Generation of) {
+            supervision_.apply(WatchdogExpired{slot, of});
+          },
+          [this](Slot slot, Generation of, TimeNs until) {
+            supervision_.apply(MoreTime{slot, of, until});
+          },
+          [this](Slot slot, const Error& error) { violated(slot, error); }};
 }
 
 // What an instance without a log is asked for comes back as an error, and is as good as nothing.

@@ -20,7 +20,7 @@ using Duration = std::chrono::nanoseconds;
 
 enum class RestartPolicy : std::uint8_t { always, on_failure, never };
 enum class LimitThen : std::uint8_t { half_open, stop, escalate, exit };
-enum class ReadyType : std::uint8_t { exec, notify, port };
+enum class ReadyType : std::uint8_t { exec, notify, port, fd };
 enum class WorkerKind : std::uint8_t { service, oneshot, scheduled };
 // Whose end ends the system: nobody's; that of one that failed for good; any that is not followed by a restart.
 enum class Significant : std::uint8_t { no, failure, any_exit };
@@ -60,6 +60,7 @@ struct Ready {
   ReadyType type = ReadyType::exec;
   Duration timeout = std::chrono::seconds(30);
   std::uint16_t port = 0;  // type port: 127.0.0.1:port accepts a connection
+  int fd = -1;             // type fd: a newline on this descriptor of the worker
 };
 
 struct Logs {
@@ -115,7 +116,8 @@ struct WorkerConfig {
   Affinity affinity;
   std::optional<int> nice;
   Sandbox sandbox = Sandbox::none;
-  bool runtime = true;  // false hides the control descriptor from a plain program
+  bool runtime =
+      true;  // false: a plain program, without a control descriptor; it may speak sd_notify
   std::vector<Provided> provides;
   std::vector<std::string> sockets;  // that it is given, as LISTEN_FDS in this order
   std::string config_json = "{}";    // handed to the worker as it stands

@@ -36,6 +36,7 @@ Json ready_json(const Ready& ready) {
   Json json{{"type", config_keys::word(config_keys::ready_type, ready.type)},
             {"timeout", format_duration(ready.timeout)}};
   if (ready.type == ReadyType::port) json["port"] = ready.port;
+  if (ready.type == ReadyType::fd) json["fd"] = ready.fd;
   return json;
 }
 

@@ -43,7 +43,7 @@ inline constexpr std::array worker{
     Key{"sandbox"},
     Key{"warm_spares"},
     Key{"contain", "workers share the pid namespace of the system; remove it"}};
-inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}};
+inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}, Key{"fd"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
                                    Key{"pids"}};
@@ -93,8 +93,10 @@ inline constexpr Named<GroupStrategy> group_strategy[] = {
     {"one_for_one", GroupStrategy::one_for_one},
     {"one_for_all", GroupStrategy::one_for_all},
     {"rest_for_one", GroupStrategy::rest_for_one}};
-inline constexpr Named<ReadyType> ready_type[] = {
-    {"exec", ReadyType::exec}, {"notify", ReadyType::notify}, {"port", ReadyType::port}};
+inline constexpr Named<ReadyType> ready_type[] = {{"exec", ReadyType::exec},
+                                                  {"notify", ReadyType::notify},
+                                                  {"port", ReadyType::port},
+                                                  {"fd", ReadyType::fd}};
 inline constexpr Named<WorkerKind> worker_kind[] = {{"service", WorkerKind::service},
                                                     {"oneshot", WorkerKind::oneshot},
                                                     {"scheduled", WorkerKind::scheduled}};

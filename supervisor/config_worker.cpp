@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 using json_source::in_quotes;
 using Type = json_source::Value::Type;
 
+constexpr std::uint64_t ready_fd_max = 1023;  // what a program may have open by default
 constexpr std::uint64_t memory_min = std::uint64_t{1} << 20, size_max = std::uint64_t{1} << 50;
 
 bool is_variable_name(std::string_view text) {
@@ -100,6 +101,29 @@ void read_instances(const At& at, WorkerConfig& worker) {
   }
 }
 
+// A number that belongs to one type of readiness; nullopt: not there, or wrong, which has been said.
+std::optional<std::uint64_t> read_ready_number(const ObjectAt& section, const Ready& ready,
+                                               ReadyType type, std::string_view key,
+                                               std::uint64_t min, std::uint64_t max,
+                                               std::string_view expected) {
+  const std::string word{config_keys::word(config_keys::ready_type, type)};
+  const auto found = section.find(key);
+  if (!found) {
+    if (ready.type == type) section.missing(key, "expected the " + std::string(expected));
+    return std::nullopt;
+  }
+  const auto number = read_integer(*found, min, max);
+  if (!section.has("type")) {
+    section.missing("type", "expected " + in_quotes(word) + " beside " +
+                                (type == ReadyType::fd ? "an " : "a ") + std::string(key));
+  } else if (ready.type != type) {
+    section.wrong_at_key(key, in_quotes(std::string(key)) +
+                                  " without effect (expected with \"type\": " + in_quotes(word) +
+                                  ", or not at all)");
+  }
+  return number;
+}
+
 void read_ready(const At& at, Ready& into) {
   if (at.value->type == Type::string) {
     return at.wrong_type("object", "write {\"type\": " + in_quotes(at.value->text) + "}");
@@ -110,18 +134,14 @@ void read_ready(const At& at, Ready& into) {
   if (const auto found = section.find("timeout")) {
     keep(into.timeout, read_duration(*found, 1ms, 24h));
   }
-  if (const auto found = section.find("port")) {
-    const auto port = read_integer(*found, 1, 65535);
-    if (port) into.port = static_cast<std::uint16_t>(*port);
-    if (section.has("type") && into.type != ReadyType::port) {
-      section.wrong_at_key(
-          "port", R"("port" without effect (expected with "type": "port", or not at all))");
-    }
-    if (!section.has("type")) section.missing("type", R"(expected "port" beside a port)");
-  } else if (into.type == ReadyType::port) {
-    section.missing(
-        "port", R"(expected the port that answers when the worker is ready, such as "port": 8080)");
-  }
+  const auto port =
+      read_ready_number(section, into, ReadyType::port, "port", 1, 65535,
+                        R"(port that answers when the worker is ready, such as "port": 8080)");
+  if (port) into.port = static_cast<std::uint16_t>(*port);
+  const auto fd = read_ready_number(
+      section, into, ReadyType::fd, "fd", 3, ready_fd_max,
+      R"(descriptor to which the worker writes a newline when it is ready, such as "fd": 3)");
+  if (fd) into.fd = static_cast<int>(*fd);
 }
 
 void read_watchdog(const At& at, std::optional<Duration>& into) {
@@ -149,9 +169,10 @@ void read_depends_on(const At& at, WorkerConfig& worker) {
 }
 
 void read_env(const Draft& draft, const At& at, WorkerConfig& worker) {
-  static constexpr std::array<std::string_view, 6> ours{
+  static constexpr std::array<std::string_view, 9> ours{
       "BULKHEAD_NAME",       "BULKHEAD_WORKER",     "BULKHEAD_INDEX",
-      "BULKHEAD_GENERATION", "BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE"};
+      "BULKHEAD_GENERATION", "BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE",
+      "NOTIFY_SOCKET",       "WATCHDOG_USEC",       "WATCHDOG_PID"};
   for (const auto& [name, name_at, value] : entries(at)) {
     if (name.find('\0') != std::string::npos) {
       value.wrong(in_quotes(name) + " contains a NUL character (expected a name without)");
@@ -301,19 +322,25 @@ void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& work
   }
 }
 
-// What only the runtime inside a worker can do, asked of a program that does not see its control descriptor.
-void check_runtime(const ObjectAt& section, const WorkerConfig& worker) {
-  if (worker.runtime) return;
-  const std::string remedy = " (remove it, or \"runtime\": false)";
-  if (worker.ready.type == ReadyType::notify) {
+// The numbers from 3 on are those of the sockets, then of the control descriptor.
+void check_ready_fd(const ObjectAt& section, const WorkerConfig& worker) {
+  if (worker.runtime) {
     section.wrong_at_key(
         "ready",
-        "ready \"notify\" comes from the runtime, which \"runtime\": false hides" + remedy);
+        "ready \"fd\" is for programs without the runtime, whose control descriptor may "
+        "be in its place (add \"runtime\": false, or write \"type\": \"notify\")");
+  } else if (worker.ready.fd < 3 + static_cast<int>(worker.sockets.size())) {
+    section.wrong_at_key("ready", "descriptor " + std::to_string(worker.ready.fd) +
+                                      " is that of a socket (expected one from " +
+                                      std::to_string(3 + worker.sockets.size()) + " on)");
   }
-  if (worker.watchdog) {
-    section.wrong_at_key(
-        "watchdog", "the watchdog listens to the runtime, which \"runtime\": false hides" + remedy);
-  }
+}
+
+// What only the runtime inside a worker can do, asked of a program that does not see its control descriptor.
+void check_runtime(const ObjectAt& section, const WorkerConfig& worker) {
+  if (worker.ready.type == ReadyType::fd && worker.ready.fd >= 0) check_ready_fd(section, worker);
+  if (worker.runtime) return;
+  const std::string remedy = " (remove it, or \"runtime\": false)";
   if (!worker.provides.empty()) {
     section.wrong_at_key(
         "provides",

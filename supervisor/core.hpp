@@ -26,7 +26,7 @@ struct ExecFailed {
   Generation generation;
   std::int32_t error_number;
 };
-struct BecameReady {  // notify, port answered
+struct BecameReady {  // notify, port answered, a newline on the descriptor
   Slot slot;
   Generation generation;
 };
@@ -47,6 +47,11 @@ struct LeaseExpired {  // it held a task of a queue for too long, and is condemn
   Slot slot;
   Generation generation;
 };
+struct MoreTime {  // it asks for its start or stop to last until then at least
+  Slot slot;
+  Generation generation;
+  TimeNs until;
+};
 struct Tick {};  // time has come to `now`
 struct WantUp {
   Slot slot;
@@ -61,7 +66,7 @@ struct Shutdown {
   bool immediately;
 };
 using Event = std::variant<Tick, Started, ExecFailed, BecameReady, Exited, WatchdogExpired,
-                           LeaseExpired, WantUp, WantDown, WantRestart, Shutdown>;
+                           LeaseExpired, MoreTime, WantUp, WantDown, WantRestart, Shutdown>;
 
 // --- what is to be done ---
 struct Spawn {

@@ -106,6 +106,14 @@ void Reconciler::on(const LeaseExpired& event) {
   if (!dies_already) kill(event.slot, KilledFor::lease);
 }
 
+// Never less than it has: who asks for a second must not lose the thirty of its config.
+void Reconciler::on(const MoreTime& event) {
+  const InstanceState& instance = at(event.slot);
+  if (instance.pid == 0 || instance.generation != event.generation) return;
+  if (instance.status != starting && instance.status != stopping) return;
+  if (instance.due < event.until) set_status(event.slot, instance.status, event.until);
+}
+
 void Reconciler::on(const WantUp& event) {
   InstanceState& instance = at(event.slot);
   if (state_.stopping) return;

@@ -29,6 +29,7 @@ class Reconciler {
   void on(const Exited&);
   void on(const WatchdogExpired&);
   void on(const LeaseExpired&);
+  void on(const MoreTime&);
   void on(const WantUp&);
   void on(const WantDown&);
   void on(const WantRestart&);

@@ -38,13 +38,21 @@ Result<void> Keeper::prepare(const KeeperArguments& arguments) {
   lock_.reset(arguments.lock);
   lock_name_.take(arguments.lock);
   socket_name_.take(arguments.system.control_path.c_str());
-  for (const int fd : {arguments.keeper_page, arguments.state, arguments.lock, arguments.listener,
-                       arguments.config}) {
+  auto prepared = prepare_parts();
+  if (!prepared) remove_names();  // nobody else will
+  return prepared;
+}
+
+Result<void> Keeper::prepare_parts() {
+  for (const int fd : {arguments_.keeper_page, arguments_.state, arguments_.lock,
+                       arguments_.listener, arguments_.config}) {
     if (auto kept = base::set_cloexec(fd, true); !kept) return kept;
   }
   if (auto settled = settle_process(); !settled) return settled;
   if (auto mapped = map_memory(); !mapped) return mapped;
-  return brain_.prepare(arguments);
+  if (auto heard = voice_.prepare(); !heard) return heard;
+  header_->is_heard = voice_.is_heard() ? 1 : 0;
+  return brain_.prepare(arguments_);
 }
 
 Result<void> Keeper::map_memory() {
@@ -133,6 +141,7 @@ int Keeper::run() noexcept {
     // Requests first: what a dying brain still asked for counts, above all `stop`.
     if (polled[1].revents != 0) serve_brain();
     if (polled[0].revents != 0) take_signals();
+    voice_.retry();
     watch_brain(base::monotonic_ns());
   }
   remove_names();

@@ -13,6 +13,7 @@
 #include "supervisor/keeper_layout.hpp"
 #include "supervisor/keeper_reaper.hpp"
 #include "supervisor/keeper_store.hpp"
+#include "supervisor/keeper_voice.hpp"
 #include "supervisor/name_claim.hpp"
 #include "supervisor/state_layout.hpp"
 
@@ -25,6 +26,7 @@ class Keeper {
   int run() noexcept;  // the exit code
 
  private:
+  Result<void> prepare_parts();
   Result<void> map_memory();
   Result<void> settle_process();
 
@@ -62,6 +64,7 @@ class Keeper {
   const state_layout::Layout* state_ = nullptr;
   KeeperStore store_;
   KeeperReaper reaper_;
+  KeeperVoice voice_;
   KeeperBrain brain_;
   BrainWatch watch_;
   BrainRestart restart_;

@@ -138,6 +138,14 @@ Result<void> KeeperClient::drop(std::string_view tag) {
   return {};
 }
 
+bool KeeperClient::is_heard() const noexcept { return header().is_heard != 0; }
+
+Result<void> KeeperClient::say(std::string_view message) {
+  auto request = make_request(Operation::say, message);
+  if (!request) return request.error();
+  return ask(*request, -1);
+}
+
 Result<void> KeeperClient::stop(int exit_code) {
   Request request{};
   request.operation = Operation::stop;

@@ -62,6 +62,10 @@ class KeeperClient {
   // stop_requests(). False: the keeper is gone.
   bool drain_bell();
 
+  // Has the keeper say this to the service manager that started the system, if one listens: sd_notify(3).
+  bool is_heard() const noexcept;
+  Result<void> say(std::string_view message);  // errors: invalid_argument (1 to 231 bytes)
+
   // Asks the keeper to kill what is left and to exit with this code. This process is killed with
   // it.
   Result<void> stop(int exit_code);

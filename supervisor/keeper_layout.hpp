@@ -19,7 +19,7 @@
 namespace bulkhead::supervisor::keeper_layout {
 
 inline constexpr std::uint64_t magic = 0x31'5250'4b48'4c42;  // "BLHKPR1"
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 inline constexpr std::uint32_t store_entries_max = 65520;
 inline constexpr std::uint32_t exit_entries_default = 4096;
 inline constexpr std::uint32_t exit_entries_max = 65536;
@@ -41,6 +41,7 @@ struct Header {
   std::atomic<std::uint64_t> exits_appended;      // next sequence number, from 0
   std::atomic<std::uint64_t> exits_acknowledged;  // below this the entries may be overwritten
   std::atomic<std::uint64_t> orphans_reaped;      // children that no claim named
+  std::uint32_t is_heard;  // 1: a service manager listens to `say`; set before the first brain
 };
 
 enum class EntryState : std::uint32_t { free = 0, used = 1 };
@@ -91,6 +92,7 @@ enum class Operation : std::uint32_t {
   drop = 2,         // tag
   stop = 3,         // value: exit code
   acknowledge = 4,  // value: exit entries below it are done with; not answered
+  say = 5,          // tag: the message for the service manager
 };
 
 struct Request {

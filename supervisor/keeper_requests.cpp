@@ -71,6 +71,7 @@ void Keeper::carry_out(const Request& request, base::UniqueFd fd) noexcept {
       if (reaper_.acknowledge(request.value)) reap_children();
       return;
     case Operation::put: reply.error_number = store(request, std::move(fd)); break;
+    case Operation::say: voice_.say({request.tag, request.tag_bytes}); break;
     case Operation::drop: store_.drop({request.tag, request.tag_bytes}); break;
     case Operation::stop:
       answer(reply);

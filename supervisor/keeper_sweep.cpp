@@ -16,6 +16,8 @@ struct Kind {
 constexpr Kind kinds[] = {{"log/", 2, Owner::instance},       {"control/", 1, Owner::instance},
                           {"attention/", 1, Owner::instance}, {"beat/", 1, Owner::instance},
                           {"sealed/", 2, Owner::instance},    {"crash/", 1, Owner::instance},
+                          {"notify/", 1, Owner::instance},    {"note/", 1, Owner::instance},
+                          {"ready/", 1, Owner::instance},     {"stored/", 2, Owner::instance},
                           {"segment/", 3, Owner::pair},       {"connection/", 3, Owner::pair},
                           {"lease/", 1, Owner::pair},         {"journal/", 1, Owner::link}};
 
@@ -32,7 +34,9 @@ std::string_view after_parts(std::string_view tag, std::size_t parts) {
 bool is_stranger(std::string_view tag, const Residents& residents) {
   for (const auto& [first, parts, owner] : kinds) {
     if (!tag.starts_with(first)) continue;
-    const auto name = after_parts(tag, parts);
+    auto name = after_parts(tag, parts);
+    if (owner == Owner::instance)
+      name = name.substr(0, name.find('/'));  // a stored one's name follows
     const auto& known = owner == Owner::instance ? residents.instances
                         : owner == Owner::pair   ? residents.pairs
                                                  : residents.links;

@@ -23,7 +23,44 @@ namespace {
 constexpr auto sweep_patience = std::chrono::seconds(1);
 constexpr int first_fd_number =
     3;  // of LISTEN_FDS (sd_listen_fds(3)); the control socket follows them
-constexpr std::string_view listen_pid = "LISTEN_PID=";
+// With the number of the process that gets them, which the child writes itself.
+constexpr std::string_view with_own_pid[] = {"LISTEN_PID=", "WATCHDOG_PID="};
+constexpr const char* room_for_pid = "0000000000";
+
+void add_with_own_pid(base::SpawnPlan& plan, std::string_view name) {
+  plan.env.push_back(std::string(name) + room_for_pid);
+}
+
+// The descriptors from 3 on, and what sd_listen_fds(3) wants to be told of them. Returns the next number.
+int pass_descriptors(const WorkerConfig& worker, const StartFds& fds, base::SpawnPlan& plan,
+                     std::map<std::string, std::string>& variables) {
+  int next = first_fd_number;
+  std::string names;
+  const auto pass = [&](int fd, const std::string& name) {
+    names += (next == first_fd_number ? "" : ":") + name;
+    plan.fds.push_back({fd, next++});
+  };
+  for (std::size_t i = 0; i < fds.sockets.size(); ++i) pass(fds.sockets[i], worker.sockets[i]);
+  if (fds.plain != nullptr) {
+    for (const auto& stored : fds.plain->stored) pass(stored.fd, stored.name);
+  }
+  if (next == first_fd_number) return next;
+  variables["LISTEN_FDS"] = std::to_string(next - first_fd_number);
+  variables["LISTEN_FDNAMES"] = std::move(names);
+  add_with_own_pid(plan, with_own_pid[0]);
+  return next;
+}
+
+// Of a program that does not use the runtime: what sd_notify(3), sd_watchdog_enabled(3) and s6 tell it.
+void pass_plain(const WorkerConfig& worker, const PlainStart& start, base::SpawnPlan& plan,
+                std::map<std::string, std::string>& variables) {
+  variables["NOTIFY_SOCKET"] = start.notify_address;
+  if (start.ready.is_open()) plan.fds.push_back({start.ready.get(), worker.ready.fd});
+  if (!worker.watchdog) return;
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(*worker.watchdog).count();
+  variables["WATCHDOG_USEC"] = std::to_string(us);
+  add_with_own_pid(plan, with_own_pid[1]);
+}
 
 Result<base::Credentials> look_up_user(const std::string& name) {
   errno = 0;
@@ -133,19 +170,12 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
     if (!expanded) return expanded.error();
     variables[name] = std::move(*expanded);
   }
-  for (const char* ours :
-       {"BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"}) {
+  for (const char* ours : {"BULKHEAD_CONTROL_FD", "BULKHEAD_COOKIE", "LISTEN_FDS", "LISTEN_PID",
+                           "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) {
     variables.erase(ours);
   }
-  int next_fd = first_fd_number;
-  for (const int socket : fds.sockets) plan.fds.push_back({socket, next_fd++});
-  if (!fds.sockets.empty()) {
-    variables["LISTEN_FDS"] = std::to_string(fds.sockets.size());
-    std::string names;
-    for (const auto& name : worker->sockets) names += (names.empty() ? "" : ":") + name;
-    variables["LISTEN_FDNAMES"] = std::move(names);
-    plan.env.push_back(std::string(listen_pid) + "0000000000");  // the child writes its own
-  }
+  const int next_fd = pass_descriptors(*worker, fds, plan, variables);
+  if (fds.plain != nullptr) pass_plain(*worker, *fds.plain, plan, variables);
   variables["BULKHEAD_NAME"] = instance.name;
   variables["BULKHEAD_WORKER"] = instance.worker;
   variables["BULKHEAD_INDEX"] = std::to_string(instance.index);
@@ -182,9 +212,7 @@ StartOutcome Processes::start(Slot slot, Generation generation, const StartFds& 
     outcome.program_at_fault = true;
     return outcome;
   }
-  const bool tells_pid = !plan->env.empty() && plan->env.front().starts_with(listen_pid);
-  return launch(slot, generation, *plan,
-                tells_pid ? plan->env.front().data() + listen_pid.size() : nullptr);
+  return launch(slot, generation, *plan);
 }
 
 StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
@@ -192,12 +220,19 @@ StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
 }
 
 // The generation is the core's: it has saved it before, so that no claim is ahead of it.
-StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan,
-                               char* pid_text) {
+StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan) {
   StartOutcome outcome;
   outcome.generation = state_.bump(slot, generation);
   ClaimTicket ticket = state_.ticket(slot, outcome.generation);
-  ticket.pid_text = pid_text;
+  std::size_t texts = 0;
+  for (std::string& entry : plan.env) {  // those stand first
+    for (const auto name : with_own_pid) {
+      const bool has_room = entry.starts_with(name) && entry.ends_with(room_for_pid);
+      if (has_room && texts < ticket.pid_texts.size()) {
+        ticket.pid_texts[texts++] = entry.data() + name.size();
+      }
+    }
+  }
   plan.sibling = true;
   // What starts at ordinary priority starts at nice 0, whatever `bulkhead run` was started with.
   if (const int own = ::getpriority(PRIO_PROCESS, 0); own != 0 && !plan.nice) plan.nice = own;
@@ -239,6 +274,11 @@ void Processes::ended(Slot slot) noexcept {
 bool Processes::alive(Slot slot) const noexcept { return living_[slot].pid != 0; }
 Generation Processes::generation(Slot slot) const noexcept { return living_[slot].generation; }
 std::int32_t Processes::pid(Slot slot) const noexcept { return living_[slot].pid; }
+
+bool Processes::is_living(std::int32_t pid) const noexcept {
+  return std::any_of(living_.begin(), living_.end(),
+                     [pid](const Living& living) { return living.pid == pid; });
+}
 
 Result<void> Processes::signal(Slot slot, int signal) {
   if (!living_[slot].pidfd.is_open()) {

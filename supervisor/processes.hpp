@@ -11,6 +11,7 @@
 #include "supervisor/brain_arguments.hpp"
 #include "supervisor/core.hpp"
 #include "supervisor/keeper_client.hpp"
+#include "supervisor/plain_start.hpp"
 #include "supervisor/state_region.hpp"
 
 namespace bulkhead::supervisor {
@@ -20,6 +21,7 @@ struct StartFds {
   int control = -1;               // the worker's end of its control socket; -1 for a plain program
   int output = -1;                // the write end of its log pipe
   std::vector<int> sockets = {};  // as its config names them
+  const PlainStart* plain = nullptr;  // of a program that does not use the runtime
 };
 
 struct StartOutcome {
@@ -51,6 +53,10 @@ class Processes {
   Generation generation(Slot) const noexcept;
   std::int32_t pid(Slot) const noexcept;
 
+  // "NAME=VALUE" in the environment of all that descends from an incarnation, unless it is taken out there.
+  std::string cookie(Slot, Generation) const;
+  bool is_living(std::int32_t pid) const noexcept;  // one that we started, in whatever slot
+
   // To the process itself. Errors: not_found when none lives, what the system says.
   Result<void> signal(Slot, int signal);
   // To its whole process group, followed by SIGCONT: a stopped process would never see it.
@@ -61,14 +67,13 @@ class Processes {
   void sweep(Slot, Generation);
 
  private:
-  StartOutcome launch(Slot, Generation, base::SpawnPlan&, char* pid_text = nullptr);
+  StartOutcome launch(Slot, Generation, base::SpawnPlan&);
   struct Living {
     Generation generation = 0;
     std::int32_t pid = 0;
     base::UniqueFd pidfd;
   };
 
-  std::string cookie(Slot, Generation) const;
   Result<base::SpawnPlan> make_spawn_plan(Slot, Generation, const StartFds&) const;
   std::optional<std::vector<pid_t>> strangers() const;
 

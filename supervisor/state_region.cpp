@@ -54,8 +54,9 @@ using EventValues = std::array<std::uint64_t, sizeof(EventRecord) / 8>;
 
 bool claim_slot(void* ticket) noexcept {
   const auto& mine = *static_cast<const ClaimTicket*>(ticket);
-  if (mine.pid_text != nullptr)
-    *std::to_chars(mine.pid_text, mine.pid_text + 10, ::getpid()).ptr = '\0';
+  for (char* const text : mine.pid_texts) {
+    if (text != nullptr) *std::to_chars(text, text + 10, ::getpid()).ptr = '\0';
+  }
   auto expected = state_layout::claim_word(mine.generation, 0);
   // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
   return mine.word->compare_exchange_strong(

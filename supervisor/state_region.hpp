@@ -2,6 +2,7 @@
 // before a SIGKILL; each comment says what the successor then finds. Knows nothing of processes.
 #pragma once
 
+#include <array>
 #include <bulkhead/error.hpp>
 #include <cstdint>
 #include <map>
@@ -33,8 +34,8 @@ struct ClaimTicket {
   std::atomic<std::uint64_t>* word;
   Generation generation;
   // Where the digits of the process's pid are to stand, in the environment that it is given: nobody
-  // knows them earlier. Room for 11 characters; null: nowhere.
-  char* pid_text = nullptr;
+  // knows them earlier. Room for 11 characters each; null: nowhere.
+  std::array<char*, 2> pid_texts{};
 };
 // For SpawnPlan::claim with a ClaimTicket*: {generation, 0} -> {generation, own pid}.
 bool claim_slot(void* ticket) noexcept;

@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "supervisor/event_journal.hpp"
+#include "supervisor/plain_desk.hpp"
 #include "supervisor/sandbox.hpp"
 
 namespace bulkhead::supervisor {
@@ -78,7 +79,9 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
           {"cpu_percent", usage.cpu_percent},
           {"next_start_in_ms", next_start(instance, now)},
           {"last_exit", render_exit(instance.last_exit)},
-          {"status_text", from.desk.status_text(slot)},
+          {"status_text",
+           from.plain.speaks(slot) ? from.plain.status_text(slot) : from.desk.status_text(slot)},
+          {"notify", from.plain.status(slot)},
           {"sandbox", sandbox},
           {"reason", why}};
 }

@@ -15,6 +15,8 @@
 
 namespace bulkhead::supervisor {
 
+class PlainDesk;
+
 struct StatusSources {
   const BrainArguments& arguments;
   const Plan& plan;
@@ -27,6 +29,7 @@ struct StatusSources {
   const ConfigDesk& configs;
   const HeldSockets& sockets;
   const SystemConfig& config;
+  const PlainDesk& plain;
 };
 
 // `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.

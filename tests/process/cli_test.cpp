@@ -108,8 +108,9 @@ TEST_F(Cli, version_says_what_exactly_is_running) {
 TEST_F(Cli, doctor_tells_of_each_feature_that_matters) {
   const auto output = bulkhead({"doctor"});
   EXPECT_EQ(output.code, 0) << output.out;
-  for (const char* feature : {"pidfd", "futex_waitv", "membarrier", "memfd seals", "close_range",
-                              "seccomp", "landlock", "cgroups", "descriptors", "pid_max", "yama"}) {
+  for (const char* feature :
+       {"pidfd", "futex_waitv", "membarrier", "memfd seals", "close_range", "seccomp", "landlock",
+        "cgroups", "descriptors", "pid_max", "yama", "sd_notify", "kcmp"}) {
     EXPECT_NE(output.out.find(feature), std::string::npos) << feature;
   }
   EXPECT_EQ(output.out.find('\033'), std::string::npos) << "no colours into a pipe";

@@ -64,5 +64,15 @@ TEST_F(ConfigCheck, lacks_at_most_the_interpreter_of_the_plain_programs) {
   EXPECT_EQ(std::count(output.err.begin(), output.err.end(), '\n'), 1);
 }
 
+TEST_F(ConfigCheck, lacks_at_most_redis_itself) {
+  const auto output = bulkhead("check", BULKHEAD_SOURCE_DIR "/configs/redis.json");
+  if (output.code == 0) return;
+  EXPECT_EQ(output.code, 78);
+  EXPECT_NE(output.err.find("/workers/redis/command/0: \"redis-server\" is not found"),
+            std::string::npos)
+      << output.err;
+  EXPECT_EQ(std::count(output.err.begin(), output.err.end(), '\n'), 1);
+}
+
 }  // namespace
 }  // namespace bulkhead::test

@@ -86,6 +86,7 @@ class World {
       case 1: return tell(WantDown{slot});
       case 2: return tell(WantRestart{slot});
       case 3:
+        if (random_() % 3 == 0) return ask_for_time(slot, generation);
         return random_() % 2 == 0 ? tell(WatchdogExpired{slot, generation})
                                   : tell(LeaseExpired{slot, generation});
       case 4:
@@ -109,6 +110,15 @@ class World {
       return tell(Started{slot, process.generation, static_cast<std::int32_t>(1000 + slot)});
     }
     if (process.alive && random_() % 3 == 0) die(slot);
+  }
+
+  void ask_for_time(Slot slot, Generation generation) {
+    Process& process = processes_[slot];
+    const MoreTime event{slot, generation, now_ + random_() % 5'000'000'000};
+    if (process.kill_due && generation == process.generation) {
+      process.patience_ends = std::max(process.patience_ends, event.until);
+    }
+    tell(event);
   }
 
   void die(Slot slot) {

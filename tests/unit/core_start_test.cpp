@@ -50,6 +50,21 @@ TEST(CoreStart, is_ready_at_its_word_when_ready_means_notify) {
   EXPECT_EQ(story.status(0), "ready");
 }
 
+TEST(CoreStart, gives_a_worker_the_time_that_it_asks_for_to_become_ready) {
+  CoreStory story({worker("echo")});
+  story.begin();
+  story.tell(MoreTime{0, 1, story.now + 3'600'000'000'000});
+  EXPECT_EQ(next_due(story.state), time_never) << "there is no process that could have asked";
+  story.started(0);
+  story.tell(MoreTime{0, 2, story.now + 3'600'000'000'000});
+  EXPECT_EQ(story.until_due(), 30s) << "of another incarnation";
+  story.tell(MoreTime{0, 1, story.now + 3'600'000'000'000});
+  EXPECT_EQ(story.pass(3599s), lines());
+  story.became_ready(0);
+  story.tell(MoreTime{0, 1, story.now + 1'000'000'000});
+  EXPECT_EQ(next_due(story.state), time_never) << "it needs none any more";
+}
+
 TEST(CoreStart, waits_until_every_instance_that_it_needs_is_ready) {
   CoreStory story({needing(worker("echo"), "store", DependsOn::ready), worker("store", 2)});
   EXPECT_EQ(story.begin(), lines("spawn store.0 1", "spawn store.1 1"));

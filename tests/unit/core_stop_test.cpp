@@ -103,6 +103,19 @@ TEST(CoreStop, a_stop_after_a_restart_wins) {
   EXPECT_EQ(story.status(0), "disabled");
 }
 
+TEST(CoreStop, has_as_much_patience_as_the_worker_asks_for) {
+  CoreStory story = up();
+  story.tell(WantDown{0});
+  story.tell(MoreTime{0, 1, story.now + 60'000'000'000});
+  EXPECT_EQ(story.until_due(), 60s);
+  story.tell(MoreTime{0, 1, story.now + 1});
+  EXPECT_EQ(story.until_due(), 60s) << "never less than it has";
+  EXPECT_EQ(story.pass(59s), lines());
+  EXPECT_EQ(story.pass(1s), lines("kill echo.0"));
+  story.tell(MoreTime{0, 1, story.now + 60'000'000'000});
+  EXPECT_EQ(story.until_due(), 2s) << "too late: it is being killed";
+}
+
 TEST(CoreStop, wins_over_a_watchdog_kill_that_is_under_way) {
   CoreStory story = up();
   story.tell(WatchdogExpired{0, 1});

@@ -220,14 +220,16 @@ TEST(KeeperSweep, finds_what_belongs_to_nobody) {
   const Residents residents{{"a.0"}, {"l/a.0/b.0"}, {"l"}};
   for (const char* own :
        {"log/read/a.0", "log/write/a.0", "control/a.0", "attention/a.0", "beat/a.0",
-        "sealed/77/a.0", "segment/from/3/l/a.0/b.0", "segment/to/1/l/a.0/b.0",
+        "sealed/77/a.0", "notify/a.0", "note/a.0", "ready/a.0", "stored/p7/a.0/db",
+        "stored/k8/a.0/a/b", "segment/from/3/l/a.0/b.0", "segment/to/1/l/a.0/b.0",
         "connection/1/2/l/a.0/b.0", "lease/l/a.0/b.0", "journal/l", "internal/logger",
         "config/running", "socket/tcp:127.0.0.1:80"}) {
     EXPECT_FALSE(is_stranger(own, residents)) << own;
   }
-  for (const char* other : {"log/read/a.1", "log/write/b.0", "control/a", "attention/a.00", "beat/",
-                            "sealed/77/a.1", "segment/from/3/l/a.0/b.1", "segment/to/1/m/a.0/b.0",
-                            "connection/1/2/l/a.1/b.0", "lease/l/a.0/b.2", "journal/m"}) {
+  for (const char* other :
+       {"log/read/a.1", "log/write/b.0", "control/a", "attention/a.00", "beat/", "sealed/77/a.1",
+        "notify/a.1", "note/a", "ready/b.0", "stored/p7/a.1/a.0", "segment/from/3/l/a.0/b.1",
+        "segment/to/1/m/a.0/b.0", "connection/1/2/l/a.1/b.0", "lease/l/a.0/b.2", "journal/m"}) {
     EXPECT_TRUE(is_stranger(other, residents)) << other;
   }
 }

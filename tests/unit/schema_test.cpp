@@ -65,6 +65,14 @@ Json with(const std::string& section, const std::string& key, const Json& value)
   place[key] = value;
   if (section == "ready" && key == "port") place["type"] = "port";
   if (section == "ready" && key == "type" && value == "port") place["port"] = 80;
+  if (section == "ready" && (key == "fd" || (key == "type" && value == "fd"))) {
+    place["type"] = "fd";
+    if (key == "type") place["fd"] = 3;
+    Json& worker = config["workers"]["a"];
+    worker["runtime"] = false;
+    worker.erase("provides");
+    config.erase("links");
+  }
   if (section == "link" && (key == "overflow" || key == "history")) place["type"] = "topic";
   if (section == "link" && (key == "max_attempts" || key == "lease_timeout")) {
     place["type"] = "queue";
@@ -74,7 +82,7 @@ Json with(const std::string& section, const std::string& key, const Json& value)
   if (section == "worker" && key == "every") place["kind"] = "scheduled";
   if (section == "worker" && value == "any_exit") place["kind"] = "oneshot";
   if (section == "worker" && (key == "runtime" && value == false)) {
-    for (const char* needs_runtime : {"watchdog", "provides"}) place.erase(needs_runtime);
+    place.erase("provides");
     config.erase("links");
   }
   return config;
@@ -243,7 +251,7 @@ TEST_P(ShippedConfig, is_accepted_by_parser_and_schema) {
 
 INSTANTIATE_TEST_SUITE_P(Files, ShippedConfig,
                          testing::Values("demo.json", "minimal.json", "plain-programs.json",
-                                         "recovery.json"),
+                                         "recovery.json", "redis.json"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) {

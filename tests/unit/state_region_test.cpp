@@ -210,7 +210,7 @@ TEST_F(StateMemory, a_claim_writes_the_pid_of_who_claims) {
   brain_->bump(0);
   auto ticket = brain_->ticket(0, 1);
   std::string text = "0000000000";
-  ticket.pid_text = text.data();
+  ticket.pid_texts[0] = text.data();
   ASSERT_TRUE(claim_slot(&ticket));
   EXPECT_EQ(std::string(text.c_str()), std::to_string(::getpid()));
 }
