@@ -51,6 +51,12 @@ class Brain {
   void logger_said(const ipc::Packet&);
   void leave_when_done();
 
+  // brain_web.cpp
+  InternalWorker::Options web_options();
+  void introduce_web(ControlPort&);
+  void dismiss_web();
+  void hear(const ClientRequest&);
+
   // brain_config.cpp
   Result<void> begin_sockets();
   void settle_in(const RunningConfig&);
@@ -93,7 +99,7 @@ class Brain {
   std::vector<std::string>
       former_logs_;  // of instances that are gone: the logger has to let go of them
   PortProbes probes_;
-  InternalWorker logger_, viewer_;
+  InternalWorker logger_, viewer_, web_;
   std::vector<InternalWorker*> internals_;
   ControlServer server_;
   ControlApi api_;
