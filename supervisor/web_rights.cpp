@@ -89,13 +89,16 @@ int add_rules(scmp_filter_ctx filter) {
   }
   // Of clone3 the flags lie in memory, where no filter sees them; told that it is not there, the C library takes clone.
   add(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0));
-  add(seccomp_rule_add(filter, refuse, SCMP_SYS(clone), 1,
-                       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)));
-  add(seccomp_rule_add(filter, refuse, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0)));
-  add(seccomp_rule_add(filter, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX)));
-  // Itself it may abort.
-  add(seccomp_rule_add(filter, refuse, SCMP_SYS(tgkill), 1,
-                       SCMP_A0(SCMP_CMP_NE, static_cast<scmp_datum_t>(::getpid()))));
+  const auto add_where = [&](int call, scmp_compare how, std::uint64_t what,
+                             std::uint64_t masked = 0) {
+    const scmp_arg_cmp first{0, how, what, masked};
+    add(seccomp_rule_add_array(filter, refuse, call, 1, &first));
+  };
+  add_where(SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0);
+  add_where(SCMP_SYS(prlimit64), SCMP_CMP_NE, 0);
+  add_where(SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX);
+  add_where(SCMP_SYS(tgkill), SCMP_CMP_NE,
+            static_cast<std::uint64_t>(::getpid()));  // itself it may abort
   return failed;
 }
 

@@ -74,6 +74,8 @@ struct WebServer::State : std::enable_shared_from_this<WebServer::State> {
   WebHosts hosts;
   asio::steady_timer again;
   std::optional<tcp::acceptor> acceptor;
+  std::string
+      address;  // of the acceptor, in numbers; may be 0.0.0.0, which some write into a browser
   std::uint64_t listener = 0;  // which one that is: an earlier one is not listened at again
   std::map<std::uint64_t, std::weak_ptr<WebSession>> sessions;  // in the order of their arrival
   std::uint64_t next_session = 1;
@@ -114,7 +116,7 @@ class WebSession : public std::enable_shared_from_this<WebSession> {
   beast::tcp_stream stream_;
   const std::uint64_t number_;
   std::string address_;  // ours, in numbers
-  beast::flat_buffer buffer_{2 * web_limits::header_bytes};
+  beast::flat_buffer buffer_{std::size_t{2} * web_limits::header_bytes};
   std::optional<http::request_parser<http::empty_body>> parser_;
   http::response<http::string_body> response_;
   bool is_busy_ = false;
@@ -152,7 +154,8 @@ void WebSession::answer(const Request& request) {
   if (hosts.first == hosts.second || std::next(hosts.first) != hosts.second) {
     return send({400, WebPage().type, "a request names one host here (the field Host)\n"}, false);
   }
-  if (!server_->hosts.knows(view(hosts.first->value()), address_)) {
+  const auto host = view(hosts.first->value());
+  if (!server_->hosts.knows(host, address_) && !server_->hosts.knows(host, server_->address)) {
     return send({403, WebPage().type,
                  "this system does not go by the name in Host (expected localhost, the address "
                  "itself, or one of \"http_hosts\" in the config)\n"},
@@ -269,6 +272,7 @@ Result<void> WebServer::serve(base::UniqueFd listener, WebHosts hosts) {
   acceptor.assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), listener.get(), error);
   if (error) return make_error(Errc::invalid_argument, "listen: " + error.message());
   (void)listener.release();
+  state_->address = acceptor.local_endpoint(error).address().to_string();
   state_->hosts = std::move(hosts);
   ++state_->listener;
   state_->again.cancel();

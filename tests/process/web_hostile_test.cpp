@@ -37,6 +37,17 @@ TEST(HostileWeb, a_page_from_elsewhere_cannot_read_through_its_own_name) {
   }
 }
 
+TEST(HostileWeb, at_every_address_of_the_machine_the_one_that_was_dialled_counts) {
+  WebSystem system(json{{"http", "0.0.0.0:0"}});
+  const auto address = system.address();
+  ASSERT_TRUE(address.starts_with("0.0.0.0:")) << address;
+  const auto dialled = "127.0.0.1" + address.substr(address.rfind(':'));
+  EXPECT_EQ(fetch(dialled, "/healthz").status, 200);
+  EXPECT_EQ(fetch(dialled, "/healthz", address).status, 200);
+  EXPECT_EQ(fetch(dialled, "/healthz", "127.0.0.2").status, 403);
+  EXPECT_EQ(fetch(dialled, "/healthz", "evil.example.org").status, 403);
+}
+
 TEST(HostileWeb, a_request_names_exactly_one_host) {
   WebSystem system;
   const auto address = system.address();

@@ -60,6 +60,16 @@ TEST(Web, every_metric_is_in_the_docs_and_every_one_there_is_served) {
   EXPECT_EQ(documented, served);
 }
 
+// Such an answer of the brain comes as memory, which the web process may still map.
+TEST(Web, a_status_that_no_packet_holds_is_served) {
+  WebSystem system(on_any_port,
+                   {{"crowd", {{"command", {"sleep", "100000"}}, {"instances", 260}}}});
+  EXPECT_EQ(system.metrics().value("bulkhead_workers", {{"state", "ready"}}), 264);
+  const auto status = system.get_page("/status");
+  EXPECT_GT(status.body.size(), 64U << 10);
+  EXPECT_EQ(json::parse(status.body)["workers"].size(), 264U);
+}
+
 TEST(Web, status_is_that_of_the_command) {
   WebSystem system;
   const auto answer = system.get_page("/status");
@@ -214,29 +224,45 @@ TEST(Web, and_brain_killed_together_come_back_at_the_same_port) {
   EXPECT_EQ(system.address(), address);
 }
 
+// All programs but the web process.
+void install(const TemporaryDirectory& directory) {
+  for (const char* program : {"bulkhead", "bulkhead-keeper", "bulkhead-brain", "bulkhead-logger"}) {
+    std::filesystem::copy_file(std::filesystem::path(BULKHEAD_PROGRAM).parent_path() / program,
+                               directory.path(program));
+  }
+}
+
+// Runs a oneshot to its end, with the programs that lie there.
+CommandOutput run_installed(const TemporaryDirectory& directory, const json& command,
+                            const std::string& environment) {
+  const auto config = directory.write(
+      "config.json", json{{"version", 1},
+                          {"name", "over"},
+                          {"workers", {{"waiter", {{"command", command}, {"kind", "oneshot"}}}}},
+                          {"supervisor", on_any_port}}
+                         .dump());
+  return run_command({directory.path("bulkhead"), "run", config},
+                     {"BULKHEAD_RUNTIME_DIR=" + directory.path("run"), environment});
+}
+
+TEST(Web, that_cannot_be_started_is_named_and_everything_else_runs) {
+  TemporaryDirectory directory;
+  install(directory);
+  const auto run = run_installed(directory, {"true"}, "X=1");
+  EXPECT_EQ(run.code, 0);
+  EXPECT_NE(run.err.find("bulkhead: web: "), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find(directory.path("bulkhead-web")), std::string::npos) << run.err;
+}
+
 // Its uid may command, so only the brain can tell it from a person.
 TEST(Web, taken_over_may_look_and_nothing_else) {
   TemporaryDirectory directory;
-  namespace fs = std::filesystem;
-  for (const char* program : {"bulkhead", "bulkhead-keeper", "bulkhead-brain", "bulkhead-logger"}) {
-    fs::copy_file(fs::path(BULKHEAD_PROGRAM).parent_path() / program, directory.path(program));
-  }
-  fs::copy_file(WEB_IMPOSTOR, directory.path("bulkhead-web"));
+  install(directory);
+  std::filesystem::copy_file(WEB_IMPOSTOR, directory.path("bulkhead-web"));
   const auto pipe = directory.path("pipe"), said = directory.path("said");
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  const auto config = directory.write(
-      "config.json",
-      json{
-          {"version", 1},
-          {"name", "over"},
-          {"workers",
-           {{"waiter",
-             {{"command", {"/bin/sh", "-c", "cat " + pipe + " > " + said}}, {"kind", "oneshot"}}}}},
-          {"supervisor", on_any_port}}
-          .dump());
-  const auto run =
-      run_command({directory.path("bulkhead"), "run", config},
-                  {"BULKHEAD_RUNTIME_DIR=" + directory.path("run"), "WEB_IMPOSTOR_PIPE=" + pipe});
+  const auto run = run_installed(directory, {"/bin/sh", "-c", "cat " + pipe + " > " + said},
+                                 "WEB_IMPOSTOR_PIPE=" + pipe);
   EXPECT_EQ(run.code, 0) << run.err;
   std::ifstream file(said);
   int answered = 0, refused = 0;
