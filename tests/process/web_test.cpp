@@ -224,6 +224,17 @@ TEST(Web, and_brain_killed_together_come_back_at_the_same_port) {
   EXPECT_EQ(system.address(), address);
 }
 
+// Even one that can do nothing about it: it holds the port.
+TEST(Web, does_not_outlive_the_keeper) {
+  WebSystem system;
+  const auto address = system.address();
+  ASSERT_EQ(::kill(system.web_pid(), SIGSTOP), 0);
+  ASSERT_EQ(::kill(system.keeper_pid(), SIGKILL), 0);
+  system.await_end();
+  system.await_no_process();
+  EXPECT_THROW(HttpClient{address}, std::runtime_error);
+}
+
 // All programs but the web process.
 void install(const TemporaryDirectory& directory) {
   for (const char* program : {"bulkhead", "bulkhead-keeper", "bulkhead-brain", "bulkhead-logger"}) {
