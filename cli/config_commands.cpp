@@ -13,26 +13,57 @@
 
 namespace bulkhead::cli {
 
+namespace {
+
+// The system itself may be who listens there.
+bool is_served_there_already(const supervisor::SystemConfig& system) {
+  auto running = connect(system.name, Deadline::in(answer_timeout));
+  if (!running) return false;
+  const auto status =
+      running->request("status", nlohmann::json::object(), Deadline::in(answer_timeout));
+  if (!status) return false;
+  const auto supervisor = status->find("supervisor");
+  return supervisor != status->end() &&
+         supervisor->value("http", nlohmann::json()) == system.http->listen;
+}
+
+// What was wrong is printed then.
+std::variant<supervisor::SystemConfig, Outcome> parse(const std::string& text,
+                                                      const std::string& path,
+                                                      const supervisor::ParseContext& context) {
+  auto parsed = supervisor::parse_config(text, path, context);
+  if (const auto* issues = std::get_if<std::vector<supervisor::ConfigIssue>>(&parsed)) {
+    for (const auto& issue : *issues) {
+      std::fprintf(stderr, "%s\n", supervisor::format_issue(path, issue).c_str());
+    }
+    return Outcome::bad_config;
+  }
+  return std::get<supervisor::SystemConfig>(std::move(parsed));
+}
+
+}  // namespace
+
 std::variant<CheckedConfig, Outcome> read_config(const std::string& path, bool for_this_machine) {
   auto text = supervisor::read_config_text(path);
   if (!text) {
     // Not "not permitted": exit code 78 also covers a config that cannot be read.
     return complain(Outcome::bad_config, path + ": " + text.error().context);
   }
-  auto parsed = supervisor::parse_config(*text, path, {program_directory(), for_this_machine});
-  if (auto* issues = std::get_if<std::vector<supervisor::ConfigIssue>>(&parsed)) {
-    for (const auto& issue : *issues) {
-      std::fprintf(stderr, "%s\n", supervisor::format_issue(path, issue).c_str());
-    }
-    return Outcome::bad_config;
-  }
+  auto parsed = parse(*text, path, {program_directory(), for_this_machine});
+  if (const auto* outcome = std::get_if<Outcome>(&parsed)) return *outcome;
   return CheckedConfig{std::move(*text), std::get<supervisor::SystemConfig>(std::move(parsed))};
 }
 
 Outcome check(const std::string& path) {
   const auto config = read_config(path);
   if (const auto* outcome = std::get_if<Outcome>(&config)) return *outcome;
-  const auto& system = std::get<CheckedConfig>(config).system;
+  const auto& [text, system] = std::get<CheckedConfig>(config);
+  if (system.http && !is_served_there_already(system)) {
+    supervisor::ParseContext context{program_directory(), true};
+    context.check_ports = true;
+    const auto again = parse(text, path, context);
+    if (const auto* outcome = std::get_if<Outcome>(&again)) return *outcome;
+  }
   std::size_t instances = 0;
   for (const auto& worker : system.workers) instances += worker.instances;
   std::printf("%s: good: system %s, %zu workers in %zu instances, %zu links\n", path.c_str(),

@@ -137,10 +137,12 @@ std::string sockets_table(const json& sockets, bool colours) {
 }
 
 std::string headline(const json& supervisor, bool colours) {
+  const std::string http = text(supervisor, "http");
   return painted(printable(text(supervisor, "name")), Colour::bold, colours) + ", up " +
          seconds(supervisor, "uptime_s") + ", keeper " + text(supervisor, "keeper_pid") +
          ", brain " + text(supervisor, "brain_pid") + " (generation " +
-         text(supervisor, "brain_generation") + ")\n\n";
+         text(supervisor, "brain_generation") + ")" +
+         (http == "-" ? "" : ", http://" + printable(http) + "/metrics") + "\n\n";
 }
 
 std::string page(const json& answer, bool colours) {

@@ -120,11 +120,11 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
            [this] {
   return viewer_goes_on(state_); }, false, true, nullptr, nullptr,
            base::signal_bit(SIGTERM)}),  // until it can hear that: it still has the last to show
+      web_(io_, processes_, keeper_, state_, web_options()),
       server_(io_, base::UniqueFd{arguments_.listener},
               {{}, arguments_.system.name, ::getpid(), keeper_.keeper_pid()},
               {[this](const ClientRequest& request) {
-  api_.request(request);
-  if (finished_) leave_when_done();
+  hear(request);
                },
                [this](ClientId client) {
   api_.gone(client); }}),
@@ -153,6 +153,7 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
   desk_.attach(introducer_, sessions_);
   internals_.push_back(&logger_);
   if (!arguments_.system.detached) internals_.push_back(&viewer_);
+  if (config_.http) internals_.push_back(&web_);
 }
 
 Brain::~Brain() = default;
@@ -238,6 +239,7 @@ void Brain::take_over() {
 
 void Brain::begin_internals() {
   for (auto* internal : internals_) internal->begin();
+  if (!config_.http) dismiss_web();
 }
 
 void Brain::await_bell() {
@@ -380,6 +382,7 @@ void Brain::finished(int exit_code) {
   api_.finished();
   sockets_.keep_only({});  // their files, too
   viewer_.retire(SIGTERM);
+  web_.retire(SIGKILL);  // it holds a duplicate
   if (auto* port = logger_.port()) {
     port->send(ipc::request(log_flush_id, "log.flush", ipc::Json::object()));
   } else {

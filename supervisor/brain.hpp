@@ -59,6 +59,12 @@ class Brain {
   void on_silence(const BeatWatch::Overdue&);
   void on_long_lease(const LeaseWatch::Overdue&);
 
+  // brain_web.cpp
+  InternalWorker::Options web_options();
+  void introduce_web(ControlPort&);
+  void dismiss_web();
+  void hear(const ClientRequest&);
+
   // brain_config.cpp
   Result<void> begin_sockets();
   void settle_in(const RunningConfig&);
@@ -103,7 +109,7 @@ class Brain {
       former_logs_;  // of instances that are gone: the logger has to let go of them
   PortProbes probes_;
   HangDesk hangs_;
-  InternalWorker logger_, viewer_;
+  InternalWorker logger_, viewer_, web_;
   std::vector<InternalWorker*> internals_;
   ControlServer server_;
   ControlApi api_;

@@ -70,8 +70,8 @@ Result<std::unique_ptr<Brain>> Brain::create(const BrainArguments& arguments) {
 // a brain after that finds them open. One that comes when all is over needs none.
 Result<void> Brain::begin_sockets() {
   if (record_.finished != 0) return {};
-  auto opened = sockets_.open(config_.sockets);
-  sockets_.keep_only(config_.sockets);
+  auto opened = sockets_.open(config_.listeners());
+  sockets_.keep_only(config_.listeners());
   if (!opened && !state_.load_system()) {
     std::fprintf(stderr, "bulkhead: %s\n", opened.error().to_string().c_str());
     (void)keeper_.stop(1);

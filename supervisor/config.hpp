@@ -152,10 +152,15 @@ struct SystemConfig {
   std::vector<GroupConfig> groups;
   std::vector<SocketConfig> sockets;
   std::uint32_t max_parallel_starts = 0;  // 0: twice the number of CPUs
+  std::optional<SocketConfig> http;  // where the web process serves; none: there is no such process
+  std::vector<std::string>
+      http_hosts;  // names that it goes by, besides its addresses; in lower case
 
   // Of the config in force, not of who leaves; nullptr for an unknown one.
   const WorkerConfig* find_worker(std::string_view worker) const noexcept;
   const LinkConfig* find_link(std::string_view link) const noexcept;
+  // All that the keeper holds: of workers, and of the web process.
+  std::vector<SocketConfig> listeners() const;
 };
 
 // One finding. Lines and columns count from 1; columns are in bytes.
@@ -172,6 +177,8 @@ struct ParseContext {
   std::string program_directory;  // where built-in workers lie and are found by bare name
   bool check_machine = true;      // executables, directories, users, descriptor limit
   std::map<std::string, std::uint32_t> scaled = {};  // by worker: instances instead of the text's
+  bool check_ports =
+      false;  // that nobody listens at supervisor.http; not where the system itself may
 };
 
 using ParsedConfig = std::variant<SystemConfig, std::vector<ConfigIssue>>;

@@ -182,7 +182,7 @@ Result<bool> ConfigDesk::reload(const ConfigVersion& version, std::uint64_t oper
   }
   auto next = next_version(version, wanted, *diff);
   if (!next) return next.error();
-  if (auto open = parts_.open_sockets(wanted.sockets); !open) return open.error();
+  if (auto open = parts_.open_sockets(wanted.listeners()); !open) return open.error();
   next->operation = operation;
   // In force nobody has these places yet, so what is written there means nothing before the store.
   const Seats now = seats();

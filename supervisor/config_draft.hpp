@@ -70,6 +70,13 @@ void read_topic_ends(Draft&, const ObjectAt& section, LinkConfig&);
 // config_sockets.cpp: before the workers, which name them.
 void read_sockets(Draft&, const At&);
 void read_worker_sockets(const Draft&, const At&, WorkerConfig&);
+// "HOST:PORT" or "[HOST]:PORT", numbers both. False, and told, when it is neither.
+bool read_tcp(const At&, std::string_view text, std::string_view expected, SocketConfig&);
+// Any port is another one for each.
+bool same_place(const SocketConfig&, const SocketConfig&);
+
+// config_http.cpp: where /metrics is served; after the sockets.
+void read_http(Draft&, const ObjectAt& supervisor_section);
 
 // config_checks.cpp: what only shows when all of it is known.
 void check_dependencies(Draft&);

@@ -163,13 +163,11 @@ Json effective_json(const SystemConfig& config) {
   for (const SocketConfig& socket : config.sockets) {
     sockets[socket.name] = {{"listen", socket.listen}};
   }
-  return {{"version", 1},
-          {"name", config.name},
-          {"workers", workers},
-          {"groups", groups},
-          {"links", links},
-          {"sockets", sockets},
-          {"supervisor", {{"max_parallel_starts", config.max_parallel_starts}}}};
+  Json supervisor{{"max_parallel_starts", config.max_parallel_starts}};
+  if (config.http) supervisor["http"] = config.http->listen;
+  supervisor["http_hosts"] = config.http_hosts;
+  return {{"version", 1},   {"name", config.name}, {"workers", workers},      {"groups", groups},
+          {"links", links}, {"sockets", sockets},  {"supervisor", supervisor}};
 }
 
 }  // namespace bulkhead::supervisor

@@ -56,8 +56,7 @@ inline constexpr std::array link{Key{"type"},         Key{"from"},         Key{"
                                  Key{"max_attempts"}, Key{"lease_timeout"}};
 inline constexpr std::array subscriber{Key{"worker"}, Key{"overflow"}, Key{"history"}};
 inline constexpr std::array socket{Key{"listen"}};
-inline constexpr std::array supervisor{
-    Key{"max_parallel_starts"}, Key{"http", "there is no dashboard; use the status command"}};
+inline constexpr std::array supervisor{Key{"max_parallel_starts"}, Key{"http"}, Key{"http_hosts"}};
 
 struct Section {
   std::string_view name;  // as under "$defs" in the schema; "system" is the schema itself

@@ -32,13 +32,15 @@ void read_defaults(Draft& draft, const At& at) {
     read_logs(*found, draft.config.directory, worker.logs);
 }
 
-void read_supervisor(const At& at, SystemConfig& into) {
+void read_supervisor(Draft& draft, const At& at) {
   const ObjectAt section(at, config_keys::supervisor);
+  SystemConfig& into = draft.config;
   if (const auto found = section.find("max_parallel_starts")) {
     if (const auto starts = read_integer(*found, 1, 1024)) {
       into.max_parallel_starts = static_cast<std::uint32_t>(*starts);
     }
   }
+  read_http(draft, section);
 }
 
 void read_version(const ObjectAt& section) {
@@ -74,7 +76,7 @@ void read_system(Draft& draft, const At& root) {
   }
   if (const auto found = section.find("groups")) read_groups(draft, *found);
   if (const auto found = section.find("links")) read_links(draft, *found);
-  if (const auto found = section.find("supervisor")) read_supervisor(*found, draft.config);
+  if (const auto found = section.find("supervisor")) read_supervisor(draft, *found);
   check_dependencies(draft);
   check_services(draft);
   check_totals(draft);

@@ -15,7 +15,7 @@ namespace {
 
 using json_source::in_quotes;
 
-constexpr std::string_view expected =
+constexpr std::string_view socket_expected =
     R"(expected "tcp:127.0.0.1:8080", "tcp:[::1]:8080", port 0 for any, or "unix:/path")";
 constexpr std::size_t sockets_max = 64;
 
@@ -24,27 +24,8 @@ bool is_address(const std::string& host, bool six) {
   return ::inet_pton(six ? AF_INET6 : AF_INET, host.c_str(), bytes) == 1;
 }
 
-// "HOST:PORT" or "[HOST]:PORT". False, and told, when it is neither.
-bool read_tcp(const At& at, std::string_view text, SocketConfig& socket) {
-  const auto colon = text.rfind(':');
-  if (colon == text.npos) return at.wrong("no port (" + std::string(expected) + ")"), false;
-  std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
-  const bool six = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (six) host = host.substr(1, host.size() - 2);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), socket.port);
-  if (error != std::errc() || end != port.data() + port.size()) {
-    at.wrong(in_quotes(std::string(port)) + " is no port (expected 0 to 65535)");
-    return false;
-  }
-  socket.host = host;
-  if (is_address(socket.host, six)) return true;
-  at.wrong(in_quotes(socket.host) +
-           " is no address in numbers (expected one such as 127.0.0.1, 0.0.0.0 or [::1])");
-  return false;
-}
-
 bool read_unix(const Draft& draft, const At& at, const std::string& text, SocketConfig& socket) {
-  if (text.empty()) return at.wrong("no path (" + std::string(expected) + ")"), false;
+  if (text.empty()) return at.wrong("no path (" + std::string(socket_expected) + ")"), false;
   socket.path = absolute_path(draft.config.directory, text);
   constexpr std::size_t path_max = sizeof(sockaddr_un::sun_path) - 1;
   if (socket.path.size() > path_max) {
@@ -62,22 +43,42 @@ bool read_unix(const Draft& draft, const At& at, const std::string& text, Socket
 }
 
 bool read_listen(const Draft& draft, const At& at, SocketConfig& socket) {
-  const auto text = read_text(at, expected);
+  const auto text = read_text(at, socket_expected);
   if (!text) return false;
   socket.listen = *text;
-  if (text->starts_with("tcp:")) return read_tcp(at, std::string_view(*text).substr(4), socket);
+  if (text->starts_with("tcp:")) {
+    return read_tcp(at, std::string_view(*text).substr(4), socket_expected, socket);
+  }
   if (text->starts_with("unix:")) return read_unix(draft, at, text->substr(5), socket);
-  at.wrong(in_quotes(*text) + " is no address to listen at (" + std::string(expected) + ")");
+  at.wrong(in_quotes(*text) + " is no address to listen at (" + std::string(socket_expected) + ")");
   return false;
 }
 
-// Any port is another one for each.
+}  // namespace
+
+bool read_tcp(const At& at, std::string_view text, std::string_view expected,
+              SocketConfig& socket) {
+  const auto colon = text.rfind(':');
+  if (colon == text.npos) return at.wrong("no port (" + std::string(expected) + ")"), false;
+  std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
+  const bool six = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (six) host = host.substr(1, host.size() - 2);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), socket.port);
+  if (error != std::errc() || end != port.data() + port.size()) {
+    at.wrong(in_quotes(std::string(port)) + " is no port (expected 0 to 65535)");
+    return false;
+  }
+  socket.host = host;
+  if (is_address(socket.host, six)) return true;
+  at.wrong(in_quotes(socket.host) +
+           " is no address in numbers (expected one such as 127.0.0.1, 0.0.0.0 or [::1])");
+  return false;
+}
+
 bool same_place(const SocketConfig& a, const SocketConfig& b) {
   if (!a.path.empty() || !b.path.empty()) return a.path == b.path;
   return a.port != 0 && a.port == b.port && a.host == b.host;
 }
-
-}  // namespace
 
 void read_sockets(Draft& draft, const At& at) {
   auto& sockets = draft.config.sockets;
@@ -89,7 +90,7 @@ void read_sockets(Draft& draft, const At& at) {
                            R"(expected {"listen": "tcp:127.0.0.1:8080"})");
     const auto listen = section.find("listen");
     if (!listen) {
-      section.missing("listen", expected);
+      section.missing("listen", socket_expected);
     } else if (read_listen(draft, *listen, socket)) {
       const auto twin = std::find_if(sockets.begin(), sockets.end(),
                                      [&](const auto& other) { return same_place(other, socket); });

@@ -17,9 +17,10 @@ inline constexpr std::uint64_t places_of_system = 64, places_of_pair = 5;
 inline constexpr std::uint64_t places_of_instance_most = 6,
                                places_of_pair_most = places_of_pair + 2;
 
-// A program that does not use the runtime has log pipes alone, one without a watchdog no beat.
+// One without a watchdog has no beat. A program that does not use the runtime has log pipes, a socket for what it says, a
+// note of that, and perhaps a pipe for its readiness.
 constexpr std::uint64_t places_of_instance(bool runtime, bool has_watchdog) noexcept {
-  return !runtime ? 2 : has_watchdog ? places_of_instance_most : places_of_instance_most - 1;
+  return runtime && has_watchdog ? places_of_instance_most : places_of_instance_most - 1;
 }
 
 // The brain: what the store has, and a pidfd for each instance. `places`: of all instances.

@@ -151,6 +151,12 @@ void HeldSockets::keep_only(const std::vector<SocketConfig>& wanted) {
   });
 }
 
+std::optional<int> HeldSockets::held(const SocketConfig& socket) const {
+  const auto found = open_.find(key_of(socket));
+  if (found == open_.end()) return std::nullopt;
+  return found->second.get();
+}
+
 int HeldSockets::fd(const SocketConfig& socket) const { return open_.at(key_of(socket)).get(); }
 
 std::vector<int> HeldSockets::of(const WorkerConfig& worker, const SystemConfig& config) const {

@@ -5,6 +5,7 @@
 #include <bulkhead/error.hpp>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ class HeldSockets {
   // Of those that a worker names, in its order. Borrowed; all are open.
   std::vector<int> of(const WorkerConfig&, const SystemConfig&) const;
   nlohmann::json status(const SystemConfig&) const;  // "sockets" of `status --json`
+  // Borrowed; nullopt when it is not open (any more): the system ends.
+  std::optional<int> held(const SocketConfig&) const;
 
  private:
   int fd(const SocketConfig&) const;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <string_view>
+#include <utility>
 
 namespace bulkhead::supervisor {
 namespace {
@@ -59,8 +61,18 @@ void InternalWorker::start() {
     plan.fds.push_back({theirs.get(), control_fd_number});
     plan.env.push_back("BULKHEAD_CONTROL_FD=" + std::to_string(control_fd_number));
   }
-  if (processes_.start_internal(options_.slot, plan).pid == 0) return died();
+  if (const auto started = processes_.start_internal(options_.slot, plan); started.pid == 0) {
+    complain(*started.error);
+    return died();
+  }
   if (ours.is_open()) open_port(std::move(ours));
+}
+
+// Once: it is tried again and again.
+void InternalWorker::complain(const Error& error) {
+  const std::string text = error.to_string();
+  if (std::exchange(complained_, text) == text) return;
+  std::fprintf(stderr, "bulkhead: %s: %s\n", options_.name.c_str(), text.c_str());
 }
 
 void InternalWorker::open_port(base::UniqueFd socket) {

@@ -1,5 +1,5 @@
-// The supervisor's own compartments: the logger, and the viewer that prints events for the person at
-// the terminal. Restarted when they die, hidden from `status`. Used by the brain.
+// The supervisor's own compartments: the logger, the viewer that prints events for the person at the terminal, and
+// the web process. Restarted when they die, hidden from `status`. Used by the brain.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -44,6 +44,7 @@ class InternalWorker {
 
  private:
   void start();
+  void complain(const Error&);
   void open_port(base::UniqueFd);
 
   boost::asio::io_context& io_;
@@ -56,6 +57,7 @@ class InternalWorker {
   std::chrono::milliseconds delay_{0};
   std::chrono::steady_clock::time_point started_{};
   bool retired_ = false;
+  std::string complained_;
 };
 
 }  // namespace bulkhead::supervisor

@@ -42,7 +42,7 @@ namespace bulkhead::supervisor::state_layout {
 inline constexpr std::uint64_t magic = 0x31'5453'4b48'4c42;  // "BLHKST1"
 inline constexpr std::uint32_t version = 2;
 inline constexpr std::uint32_t worker_slots = 8192;  // limit of instances (INTERFACES: 8192)
-inline constexpr std::uint32_t internal_slots = 16;  // logger, viewer: after the workers' slots
+inline constexpr std::uint32_t internal_slots = 16;  // logger, viewer, web: after the others
 inline constexpr std::uint32_t slot_count = worker_slots + internal_slots;
 inline constexpr std::uint32_t group_count = 256;
 inline constexpr std::uint64_t event_count = 65536;

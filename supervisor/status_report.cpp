@@ -18,6 +18,7 @@ namespace {
 struct Usage {
   std::uint64_t rss_bytes = 0;
   double cpu_percent = 0;  // since the process began
+  double cpu_seconds = 0;
 };
 
 // Fields 14, 15, 22 and 24 of /proc/PID/stat (proc(5)); those after the name, which may hold anything.
@@ -36,6 +37,7 @@ Usage read_usage(std::int32_t pid, TimeNs now) {
   const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
   const double lived = static_cast<double>(now) / 1e9 - static_cast<double>(started) / ticks;
   usage.rss_bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  usage.cpu_seconds = static_cast<double>(user + system) / ticks;
   if (lived > 0) usage.cpu_percent = 100.0 * static_cast<double>(user + system) / ticks / lived;
   return usage;
 }
@@ -77,6 +79,7 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
           {"uptime_s", instance.pid != 0 ? seconds_since(instance.started_at, now) : 0.0},
           {"rss_bytes", usage.rss_bytes},
           {"cpu_percent", usage.cpu_percent},
+          {"cpu_s", usage.cpu_seconds},
           {"next_start_in_ms", next_start(instance, now)},
           {"last_exit", render_exit(instance.last_exit)},
           {"status_text",
@@ -99,9 +102,18 @@ nlohmann::json internal_row(const StatusSources& from, const InternalWorker& wor
           {"uptime_s", 0.0},
           {"rss_bytes", usage.rss_bytes},
           {"cpu_percent", usage.cpu_percent},
+          {"cpu_s", usage.cpu_seconds},
           {"next_start_in_ms", nullptr},
           {"last_exit", nullptr},
           {"internal", true}};
+}
+
+// Where it really listens, as one would write it into an address bar.
+nlohmann::json http_address(const StatusSources& from) {
+  if (!from.config.http) return nullptr;
+  const auto fd = from.sockets.held(*from.config.http);
+  if (!fd) return nullptr;
+  return bound_address(*fd).substr(std::string_view("tcp:").size());
 }
 
 bool link_concerns(const nlohmann::json& link, const Plan& plan, const std::vector<Slot>& slots) {
@@ -158,7 +170,7 @@ Result<nlohmann::json> report_status(const StatusSources& from, const std::strin
                           {"keeper_pid", from.keeper.keeper_pid()},
                           {"brain_generation", from.keeper.brain_generation()},
                           {"uptime_s", seconds_since(from.keeper.started_ns(), now)},
-                          {"http", nullptr},
+                          {"http", http_address(from)},
                           {"config", from.configs.running().now.path},
                           {"config_serial", from.configs.running().serial},
                           {"stopping", from.supervision.state().stopping},

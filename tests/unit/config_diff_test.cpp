@@ -142,6 +142,15 @@ TEST(ConfigDiff, a_setting_of_the_system_restarts_nobody) {
   EXPECT_EQ(diff.system[0], (KeyChange{"/supervisor/max_parallel_starts", "2", "3"}));
 }
 
+TEST(ConfigDiff, metrics_come_and_go_without_a_restart) {
+  const auto diff =
+      diff_configs(system(worker("a"), "", R"("supervisor": {})"),
+                   system(worker("a"), "", R"("supervisor": {"http": "127.0.0.1:0"})"));
+  EXPECT_EQ(fates(diff), "a unchanged");
+  ASSERT_EQ(diff.system.size(), 1U);
+  EXPECT_EQ(diff.system[0], (KeyChange{"/supervisor/http", "", "\"127.0.0.1:0\""}));
+}
+
 TEST(ConfigDiff, the_same_word_in_another_directory_is_another_program) {
   const std::string text =
       R"({"version": 1, "name": "t", "workers": {"a": {"command": ["./a"], "working_dir": "/"}}})";

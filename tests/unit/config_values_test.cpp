@@ -42,6 +42,27 @@ TEST(Config, has_the_documented_defaults) {
   EXPECT_EQ(worker.config_json, "{}");
 }
 
+TEST(Config, says_where_metrics_are_served_and_under_which_names) {
+  const auto config_with = [](const std::string& supervisor) {
+    return parsed(
+        R"({"version": 1, "name": "t", "workers": {"a": {"command": ["x"]}}, "supervisor": {)" +
+        supervisor + "}}");
+  };
+  EXPECT_EQ(config_with("").http, std::nullopt);
+  const auto four =
+      config_with(R"("http": "127.0.0.1:9464", "http_hosts": ["Metrics.example.org"])");
+  ASSERT_TRUE(four.http);
+  EXPECT_EQ(four.http->host, "127.0.0.1");
+  EXPECT_EQ(four.http->port, 9464);
+  EXPECT_EQ(four.http_hosts, std::vector<std::string>{"metrics.example.org"});
+  ASSERT_EQ(four.listeners().size(), 1U);
+  EXPECT_EQ(config_with(R"("http": "[::1]:0")").http->host, "::1");
+  EXPECT_EQ(config_with(R"("http": "0.0.0.0:80")").http->host, "0.0.0.0");
+  const auto effective = effective_json(four);
+  EXPECT_EQ(effective["supervisor"]["http"], "127.0.0.1:9464");
+  EXPECT_FALSE(effective_json(config_with(""))["supervisor"].contains("http"));
+}
+
 TEST(Config, reads_everything_that_a_worker_may_say) {
   const WorkerConfig worker = parsed(one_worker(R"("instances": 3, "kind": "oneshot",
     "ready": {"type": "port", "port": 8080, "timeout": "7s"}, "watchdog": {"timeout": "2s"},

@@ -80,6 +80,7 @@ Json with(const std::string& section, const std::string& key, const Json& value)
   if (section == "restart" && value == "never") place.erase("limit");  // it could never trip
   if (section == "worker" && key == "kind" && value == "scheduled") place["every"] = "1h";
   if (section == "worker" && key == "every") place["kind"] = "scheduled";
+  if (section == "supervisor" && key == "http_hosts") place["http"] = "127.0.0.1:0";
   if (section == "worker" && value == "any_exit") place["kind"] = "oneshot";
   if (section == "worker" && (key == "runtime" && value == false)) {
     place.erase("provides");
