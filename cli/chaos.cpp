@@ -145,10 +145,12 @@ class Chaos {
 bool Chaos::kill(const std::string& name) {
   const bool is_worker = name.find('.') != std::string::npos;
   if (!is_worker) return Pinned(pid_of(watch_.status(), name)).signal(SIGKILL);
-  return system_
-      .request("kill", {{"name", name}, {"signal", SIGKILL}, {"t0_ns", base::monotonic_ns()}},
-               Deadline::in(answer_timeout))
-      .has_value();
+  const auto answer = system_.request(
+      "kill", {{"name", name}, {"signal", SIGKILL}, {"t0_ns", base::monotonic_ns()}},
+      Deadline::in(answer_timeout));
+  if (!answer) return false;
+  for (const auto& pid : answer->at("pids")) watch_.was_killed(pid);
+  return true;
 }
 
 void Chaos::make(const Fault& fault) {

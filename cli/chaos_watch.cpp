@@ -98,11 +98,17 @@ void ChaosWatch::read_events() {
   }
 }
 
+// The supervisor may not know yet of a death that we have just caused.
+bool ChaosWatch::has_come_back(const json& worker) const {
+  const bool is_dead = worker["pid"].is_number() && killed_.contains(worker["pid"].get<int>());
+  return !is_dead && (is_up(worker) || is_put_off(worker));
+}
+
 ChaosWatch::States ChaosWatch::away_among(const States& names) const {
   States away;
   for (const auto& worker : status_["workers"]) {
     const std::string name = worker["name"];
-    if (names.contains(name) && !is_up(worker) && !is_put_off(worker)) away[name] = worker["state"];
+    if (names.contains(name) && !has_come_back(worker)) away[name] = worker["state"];
   }
   return away;
 }

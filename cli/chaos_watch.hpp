@@ -21,6 +21,8 @@ class ChaosWatch {
   Result<void> begin();
   // Once in a while: status answers, no event is missing. A request without an answer is a violation.
   void look();
+  // By us: who still shows this process is not back yet.
+  void was_killed(int pid) { killed_.insert(pid); }
   // After the last fault: everybody is back where a fault had taken it from, nothing is left over.
   void conclude(std::chrono::nanoseconds patience);
 
@@ -38,6 +40,7 @@ class ChaosWatch {
   bool refresh();
   void read_events();
   States away_among(const States& names) const;
+  bool has_come_back(const nlohmann::json& worker) const;
   void check_links();
   void check_leftovers();
   std::set<int> find_strangers() const;
@@ -47,6 +50,7 @@ class ChaosWatch {
   Connection& system_;
   nlohmann::json status_;
   std::uint64_t next_event_ = 0;
+  std::set<int> killed_;
   States expected_;  // instances that were up at the beginning
   Links links_;
   std::map<std::string, std::size_t> descriptors_;  // of keeper and brain

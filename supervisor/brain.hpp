@@ -32,10 +32,22 @@ class Brain {
   Brain(BrainArguments, RunningConfig, SystemConfig, KeeperClient, StateRegion, SystemRecord,
         IncidentStore);
 
+  // brain_wiring.cpp
   Supervision::Shell make_shell();
   WorkerPost make_post();
   Incidents::Shell make_incident_shell();
   PlainDesk::Callbacks make_plain_callbacks();
+  WorkerDesk::Callbacks make_desk_callbacks();
+  DeadLetters::Callbacks make_letter_callbacks();
+  ConfigDesk::Parts make_config_parts();
+  ControlServer::Callbacks make_server_callbacks();
+  ControlApi::Parts make_api_parts();
+  InternalWorker::Options logger_options();
+  InternalWorker::Options viewer_options();
+  void became_ready(Slot, Generation);
+  bool is_ready(Slot) const;
+  std::uint64_t next_session();
+
   void begin_internals();
   void take_over();
   std::vector<Living> find_living();
@@ -58,6 +70,7 @@ class Brain {
   // brain_hangs.cpp
   void on_silence(const BeatWatch::Overdue&);
   void on_long_lease(const LeaseWatch::Overdue&);
+  void on_unheard(Slot, Generation);
 
   // brain_web.cpp
   InternalWorker::Options web_options();

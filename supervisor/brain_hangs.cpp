@@ -19,6 +19,15 @@ void Brain::on_silence(const BeatWatch::Overdue& overdue) {
   });
 }
 
+// A plain program, which sends its signs of life.
+void Brain::on_unheard(Slot slot, Generation generation) {
+  if (hangs_.is_examining(slot)) return;
+  hangs_.examine(slot, processes_.pid(slot), [this, slot, generation](const HangReport& report) {
+    incidents_.examined(slot, generation, report);
+    supervision_.apply(WatchdogExpired{slot, generation});
+  });
+}
+
 // What it holds it has held for too long, whatever keeps it.
 void Brain::on_long_lease(const LeaseWatch::Overdue& overdue) {
   const auto [slot, generation] = overdue;

@@ -49,37 +49,6 @@ void Brain::announce(const Announce& what) {
   incidents_.announced(what, now);
 }
 
-Incidents::Shell Brain::make_incident_shell() {
-  return {[this](const EventRecord& event) { api_.happened(event); },
-          [this](Slot slot, std::uint64_t number) {
-            auto* const port = logger_.port();
-            if (port == nullptr) return false;
-            port->send(ipc::request(log_flush_id + number, "log.tail",
-                                    {{"name", plan_.instances[slot].name},
-                                     {"lines", incident_layout::log_lines_max},
-                                     {"bytes", incident_layout::log_bytes_max}}));
-            return true;
-          }};
-}
-
-PlainDesk::Callbacks Brain::make_plain_callbacks() {
-  const auto generation = [this](Slot slot) { return processes_.generation(slot); };
-  return {generation,
-          [this](Slot slot) { return processes_.pid(slot); },
-          [this](std::int32_t pid) { return processes_.is_living(pid); },
-          [this, generation](Slot slot) { return processes_.cookie(slot, generation(slot)); },
-          [this](Slot slot, Generation of) {
-            supervision_.apply(BecameReady{slot, of});
-          },
-          [this](Slot slot, Generation of) {
-            supervision_.apply(WatchdogExpired{slot, of});
-          },
-          [this](Slot slot, Generation of, TimeNs until) {
-            supervision_.apply(MoreTime{slot, of, until});
-          },
-          [this](Slot slot, const Error& error) { violated(slot, error); }};
-}
-
 // What an instance without a log is asked for comes back as an error, and is as good as nothing.
 void Brain::logger_said(const ipc::Packet& packet) {
   const auto message = ipc::read_message(packet.body);

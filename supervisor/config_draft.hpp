@@ -50,6 +50,10 @@ void read_groups(Draft&, const At&);
 void read_kind(const ObjectAt& worker_section, WorkerConfig&);
 void check_significance(const ObjectAt& worker_section, const WorkerConfig&);  // when all is read
 
+// config_ready.cpp
+void read_ready(const At&, Ready&);
+void check_ready_fd(const ObjectAt& worker_section, const WorkerConfig&);  // when all is read
+
 // config_worker.cpp
 void read_workers(Draft&, const At&);
 

@@ -113,11 +113,14 @@ Result<void> ControlApi::kill(const ClientRequest& request) {
     return make_error(Errc::invalid_argument, "signal " + std::to_string(signal));
   }
   std::vector<Slot> hit;
+  auto pids = ipc::Json::array();  // whom: each may have a successor by the time this is read
   if (first_time(request)) {
     for (const Slot slot : *slots) {
       if (!parts_.processes.alive(slot)) continue;
       expect_kill(request, slot, signal);
-      if (parts_.processes.signal(slot, signal)) hit.push_back(slot);
+      if (!parts_.processes.signal(slot, signal)) continue;
+      hit.push_back(slot);
+      pids.push_back(parts_.processes.pid(slot));
     }
     if (hit.empty()) {
       return make_error(Errc::not_found,
@@ -126,7 +129,8 @@ Result<void> ControlApi::kill(const ClientRequest& request) {
   } else {
     hit = *slots;
   }
-  parts_.server.answer(request.client, request.id, {{"killed", names(hit)}});
+  parts_.server.answer(request.client, request.id,
+                       {{"killed", names(hit)}, {"pids", std::move(pids)}});
   return {};
 }
 

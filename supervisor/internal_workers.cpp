@@ -20,13 +20,8 @@ constexpr std::chrono::seconds young{1};
 }  // namespace
 
 InternalWorker::InternalWorker(boost::asio::io_context& io, Processes& processes,
-                               KeeperClient& keeper, StateRegion& state, Options options)
-    : io_(io),
-      processes_(processes),
-      keeper_(keeper),
-      state_(state),
-      options_(std::move(options)),
-      again_(io) {}
+                               KeeperClient& keeper, Options options)
+    : io_(io), processes_(processes), keeper_(keeper), options_(std::move(options)), again_(io) {}
 
 bool InternalWorker::alive() const noexcept { return processes_.alive(options_.slot); }
 

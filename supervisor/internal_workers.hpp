@@ -31,7 +31,7 @@ class InternalWorker {
     std::uint64_t blocked_signals = 0;  // see base::SpawnPlan
   };
 
-  InternalWorker(boost::asio::io_context&, Processes&, KeeperClient&, StateRegion&, Options);
+  InternalWorker(boost::asio::io_context&, Processes&, KeeperClient&, Options);
 
   // Starts it, or takes over the one that a predecessor of this brain started.
   void begin();
@@ -50,7 +50,6 @@ class InternalWorker {
   boost::asio::io_context& io_;
   Processes& processes_;
   KeeperClient& keeper_;
-  StateRegion& state_;
   Options options_;
   boost::asio::steady_timer again_;
   std::unique_ptr<ControlPort> port_;
