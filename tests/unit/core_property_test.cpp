@@ -181,9 +181,11 @@ class World {
     EXPECT_TRUE(process.alive || process.untold) << "asked nobody to stop";
     EXPECT_FALSE(process.stop_sent) << "asked twice";
     process.stop_sent = true;
-    process.kill_due = process.alive;
-    process.patience_ends =
+    const TimeNs ends =
         now_ + static_cast<TimeNs>(plan_.instances[action.slot].stop.timeout.count());
+    // A new brain asks again, and the time that the worker was given before still holds.
+    process.patience_ends = process.kill_due ? std::max(process.patience_ends, ends) : ends;
+    process.kill_due = process.alive;
   }
   void carry_out(const KillTree& action) {
     EXPECT_TRUE(processes_[action.slot].alive || processes_[action.slot].untold) << "killed nobody";
