@@ -53,6 +53,7 @@ class ChaosWatch {
   std::set<int> killed_;
   States expected_;  // instances that were up at the beginning
   Links links_;
+  std::size_t pairs_ = 0;
   std::map<std::string, std::size_t> descriptors_;  // of keeper and brain
   std::vector<double> answers_us_;
   std::vector<std::string> violations_;
