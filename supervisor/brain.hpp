@@ -71,6 +71,7 @@ class Brain {
   void on_silence(const BeatWatch::Overdue&);
   void on_long_lease(const LeaseWatch::Overdue&);
   void on_unheard(Slot, Generation);
+  void kill_examined(Slot, Generation, const Event&);
 
   // brain_web.cpp
   InternalWorker::Options web_options();

@@ -21,20 +21,21 @@ void Brain::on_silence(const BeatWatch::Overdue& overdue) {
 
 // A plain program, which sends its signs of life.
 void Brain::on_unheard(Slot slot, Generation generation) {
-  if (hangs_.is_examining(slot)) return;
-  hangs_.examine(slot, processes_.pid(slot), [this, slot, generation](const HangReport& report) {
-    incidents_.examined(slot, generation, report);
-    supervision_.apply(WatchdogExpired{slot, generation});
-  });
+  if (!hangs_.is_examining(slot))
+    kill_examined(slot, generation, WatchdogExpired{slot, generation});
 }
 
 // What it holds it has held for too long, whatever keeps it.
 void Brain::on_long_lease(const LeaseWatch::Overdue& overdue) {
-  const auto [slot, generation] = overdue;
-  hangs_.examine(slot, processes_.pid(slot), [this, slot, generation](const HangReport& report) {
-    incidents_.examined(slot, generation, report);
-    supervision_.apply(LeaseExpired{slot, generation});
-  });
+  kill_examined(overdue.slot, overdue.generation, LeaseExpired{overdue.slot, overdue.generation});
+}
+
+void Brain::kill_examined(Slot slot, Generation generation, const Event& event) {
+  hangs_.examine(slot, processes_.pid(slot),
+                 [this, slot, generation, event](const HangReport& report) {
+                   incidents_.examined(slot, generation, report);
+                   supervision_.apply(event);
+                 });
 }
 
 }  // namespace bulkhead::supervisor

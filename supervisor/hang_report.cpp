@@ -1,11 +1,10 @@
 #include "supervisor/hang_report.hpp"
 
-#include <array>
-#include <cinttypes>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "supervisor/incident_words.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -65,9 +64,7 @@ json frame_of(const json& frame, const json* modules) {
             {"build_id", module.value("build_id", "")},
             {"offset", place}};
   }
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "0x%" PRIx64, place);
-  return {{"address", text.data()}};
+  return {{"address", hexadecimal(place)}};
 }
 
 }  // namespace

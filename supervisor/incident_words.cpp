@@ -24,12 +24,6 @@ std::string name_of_signal(int signal) {
   return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
 }
 
-std::string hexadecimal(std::uint64_t value) {
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "0x%" PRIx64, value);
-  return text.data();
-}
-
 std::string_view doing(std::uint32_t access) {
   switch (static_cast<ipc::CrashAccess>(access)) {
     case ipc::CrashAccess::read: return "reading";
@@ -90,6 +84,12 @@ std::string hang_in_words(const Record& record) {
 }
 
 }  // namespace
+
+std::string hexadecimal(std::uint64_t value) {
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "0x%" PRIx64, value);
+  return text.data();
+}
 
 std::string cause_of(const Record& record) {
   switch (static_cast<ExitKind>(record.cause_kind)) {

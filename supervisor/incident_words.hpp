@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,8 @@ bool ran_out_of_memory(const ipc::CrashPage&);
 // Where the last whole lines begin that are together no longer than so many bytes; within a line that is longer,
 // a whole character.
 std::size_t beginning_of_last(std::string_view text, std::size_t bytes);
+
+std::string hexadecimal(std::uint64_t);  // "0xff"
 
 // As JSON takes it: what is no UTF-8 is replaced.
 std::string valid_text(std::string_view);

@@ -20,12 +20,6 @@ using nlohmann::json;
 // What one answer has at the most: it is made in the brain's time.
 constexpr std::size_t incidents_per_answer = 128, details_per_answer = 8;
 
-std::string hexadecimal(std::uint64_t value) {
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "0x%" PRIx64, value);
-  return text.data();
-}
-
 std::string build_id(const ipc::CrashModule& module) {
   std::string text;
   for (std::size_t i = 0; i < module.build_id_bytes; ++i) {
