@@ -21,6 +21,32 @@ constexpr auto look_again = std::chrono::milliseconds(20);  // for what makes no
   throw std::runtime_error(doing + ": " + error.to_string());
 }
 
+std::set<int> find_processes(const std::function<bool(const std::string& directory)>& counts) {
+  std::set<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != name.npos) continue;
+    if (counts("/proc/" + name)) found.insert(std::stoi(name));
+  }
+  return found;
+}
+
+// The processes on their way out, of whatever system: they lose their memory, and with it the environment
+// that says whose they are, before they let go of their descriptors.
+std::set<int> leaving() {
+  return find_processes([](const std::string& directory) {
+    constexpr unsigned exiting = 0x4;  // PF_EXITING
+    const auto stat = base::read_file(directory + "/stat");
+    if (!stat) return false;
+    std::istringstream fields(stat->substr(stat->rfind(')') + 1));  // of "PID (name) state …"
+    char state = 0;
+    int parent = 0, group = 0, session = 0, terminal = 0, foreground = 0;
+    unsigned flags = 0;
+    fields >> state >> parent >> group >> session >> terminal >> foreground >> flags;
+    return (flags & exiting) != 0 && state != 'Z' && state != 'X';
+  });
+}
+
 }  // namespace
 
 nlohmann::json row(const nlohmann::json& status, const std::string& instance) {
@@ -158,19 +184,20 @@ base::ExitStatus RunningSystem::await_end() {
 
 std::set<int> RunningSystem::processes() const {
   const std::string mark = "BULKHEAD_RUNTIME_DIR=" + directory_->path("run");
-  std::set<int> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != name.npos) continue;
-    const auto environment = base::read_file("/proc/" + name + "/environ");  // empty for a zombie
-    if (environment && environment->find(mark) != std::string::npos) found.insert(std::stoi(name));
-  }
-  return found;
+  return find_processes([&](const std::string& directory) {
+    const auto environment = base::read_file(directory + "/environ");  // empty for a zombie
+    return environment && environment->find(mark) != std::string::npos;
+  });
 }
 
 void RunningSystem::await_no_process() {
   const auto deadline = Deadline::in(patience);
-  for (auto left = processes(); !left.empty(); left = processes()) {
+  const auto left_over = [this] {
+    auto found = processes();
+    if (found.empty()) found = leaving();
+    return found;
+  };
+  for (auto left = left_over(); !left.empty(); left = left_over()) {
     if (deadline.expired())
       throw std::runtime_error("process " + std::to_string(*left.begin()) + " is left over");
     if (auto pidfd = base::open_pidfd(*left.begin())) {
