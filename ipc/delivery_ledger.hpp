@@ -26,7 +26,9 @@ class DeliveryLedger {
  public:
   struct Delivery {
     std::span<const std::byte> bytes;
-    Cursor end;              // the cursor once it is done with
+    // The cursor once it is done with, packed: it is read soon after it was written, and a processor hands on
+    // what it has not stored yet only in pieces that are no larger than they were written.
+    std::uint64_t end = 0;
     std::uint32_t live = 0;  // messages that show it
     bool redelivered = false;
   };
@@ -44,7 +46,7 @@ class DeliveryLedger {
     if (limit_ - first_ > mask_) grow();
     Delivery& delivery = at(limit_);
     delivery.bytes = bytes;
-    delivery.end = end;
+    delivery.end = pack(end);
     delivery.live = 1;
     delivery.redelivered = redelivered;
     next_ = ++limit_;
@@ -76,7 +78,7 @@ class DeliveryLedger {
 
   std::uint64_t limit() const noexcept { return limit_; }
   std::uint64_t settled() const noexcept { return first_ - 1; }  // messages done with on the link
-  Cursor cursor() const noexcept { return cursor_; }             // after the last of them
+  Cursor cursor() const noexcept { return unpack(cursor_); }     // after the last of them
 
  private:
   Delivery& at(std::uint64_t index) noexcept { return slots_[index & mask_]; }
@@ -91,7 +93,7 @@ class DeliveryLedger {
   std::uint64_t mask_ = 63;      // their number, less one
   std::uint64_t first_, next_, limit_;
   std::uint64_t covered_;  // acknowledged, by itself or by a later one
-  Cursor cursor_;
+  std::uint64_t cursor_ = 0;  // packed
 };
 
 }  // namespace bulkhead::ipc

@@ -9,7 +9,7 @@ LaneProducer::LaneProducer(std::span<std::byte> ring, EndPage& page,
       capacity_(ring.size()),
       mask_(ring.size() - 1),
       page_(page),
-      cleared_(ring.size()),
+      cleared_(cache_line),
       count_(base_index) {
   // Before the segment is offered: who takes over from an incarnation that committed nothing, or whose
   // first commit is not noted yet, counts on from here.
@@ -23,14 +23,9 @@ bool LaneProducer::reclaim(std::uint64_t position) noexcept {
   return true;
 }
 
-void LaneProducer::zero_head(std::uint64_t position) noexcept {
-  // relaxed: the commit that makes anybody look here is a release after it.
-  record_head(ring_, position & mask_).store(0, std::memory_order_relaxed);
-}
-
 // The heads behind the record are zero before anything is committed (I2), the padding before the record
 // is. The lines inside the record need no zero: nobody looks for a head there.
-void LaneProducer::make_way(const Placement& place, std::uint32_t index) noexcept {
+void LaneProducer::make_way(Placement place, std::uint32_t index) noexcept {
   const bool wraps = place.start != position_;
   if (cleared_ < place.end + cache_line) {
     if (wraps && cleared_ < place.start + cache_line) zero_head(place.start);
@@ -38,7 +33,8 @@ void LaneProducer::make_way(const Placement& place, std::uint32_t index) noexcep
     cleared_ = place.end + cache_line;
   }
   if (!wraps) return;
-  commit(position_, {RecordKind::pad, static_cast<std::uint32_t>(place.start - position_), index});
+  commit(ring_ + (position_ & mask_),
+         {RecordKind::pad, static_cast<std::uint32_t>(place.start - position_), index});
 }
 
 // The consumer looks at the first head only while that is 0, so all others may stand before it.
@@ -80,18 +76,12 @@ bool LaneProducer::push_batch(MessageBatch messages) noexcept {
     zero_head(end);
     cleared_ = end + cache_line;
   }
-  commit(first, commits);
+  commit(ring_ + (first & mask_), commits);
   position_ = end;
   count_ = count;
   store_committed(page_, {position_, count_});
-  if (cleared_ - position_ < clear_when_below) clear_ahead();
+  clear_ahead(cache_line);
   return true;
-}
-
-// Not beyond what the consumer is known to have left: those heads are still records (I1).
-void LaneProducer::clear_ahead() noexcept {
-  const std::uint64_t to = std::min(position_ + clear_up_to, reclaimed_ + capacity_);
-  for (; cleared_ < to; cleared_ += cache_line) zero_head(cleared_);
 }
 
 }  // namespace bulkhead::ipc

@@ -35,12 +35,13 @@ class LaneProducer {
     if (place.end + cache_line > reclaimed_ + capacity_) return false;  // (I1)
     const auto index = static_cast<std::uint32_t>((count_ + 1) & record_index_mask);
     if (place.start != position_ || cleared_ < place.end + cache_line) make_way(place, index);
-    copy_payload(ring_ + (place.start & mask_) + record_header_bytes, bytes);
-    commit(place.start, {kind, static_cast<std::uint32_t>(bytes.size()), index});
+    std::byte* const record = ring_ + (place.start & mask_);
+    copy_payload(record + record_header_bytes, bytes);
+    commit(record, {kind, static_cast<std::uint32_t>(bytes.size()), index});
     position_ = place.end;
     ++count_;
-    store_committed(page_, {position_, count_});
-    if (cleared_ - position_ < clear_when_below) clear_ahead();
+    store_committed(page_, {place.end, count_});
+    clear_ahead(place.end - place.start);
     return true;
   }
   // A message that lies in our slab area; nobody writes to it before the consumer is done with it.
@@ -77,10 +78,20 @@ class LaneProducer {
         offset + bytes > capacity_ ? position + (capacity_ - offset) : position;
     return {start, start + bytes};
   }
-  // Clearing the head that comes next right before a commit would put its cache miss into the
-  // message's latency; so lines are cleared in blocks, after a commit, this far ahead.
-  static constexpr std::uint64_t clear_when_below = 8 * cache_line;
-  static constexpr std::uint64_t clear_up_to = 16 * cache_line;
+  // After a commit: the heads that the next record needs if it is as long as the last one. Clearing them right
+  // before that commit would put their cache misses into the message's latency. Clearing them much earlier
+  // would be in vain: the consumer's prefetcher takes the lines that follow the one it reads, and the commit
+  // would then have to take them back. So they are cleared last thing, no further than one record ahead.
+  // Not beyond what the consumer is known to have left: those heads are still records (I1).
+  void clear_ahead(std::uint64_t record_bytes) noexcept {
+    if (record_bytes > clear_ahead_most) return;  // one miss is little beside the copying
+    const std::uint64_t wanted = position_ + record_bytes + cache_line;
+    const std::uint64_t to = wanted < reclaimed_ + capacity_ ? wanted : reclaimed_ + capacity_;
+    std::uint64_t cleared = cleared_;
+    for (; cleared < to; cleared += cache_line) zero_head(cleared);
+    cleared_ = cleared;
+  }
+  static constexpr std::uint64_t clear_ahead_most = 16 * cache_line;
 
   // Most messages are a few words, for which a call of memcpy takes longer than the copying.
   static void copy_payload(std::byte* to, std::span<const std::byte> bytes) noexcept {
@@ -106,13 +117,15 @@ class LaneProducer {
     std::memcpy(to, from, n);
   }
 
-  void make_way(const Placement&, std::uint32_t index) noexcept;
-  void zero_head(std::uint64_t position) noexcept;
-  void clear_ahead() noexcept;
+  void make_way(Placement, std::uint32_t index) noexcept;
+  void zero_head(std::uint64_t position) noexcept {
+    // relaxed: the commit that makes anybody look here is a release after it.
+    record_head(ring_, position & mask_).store(0, std::memory_order_relaxed);
+  }
   void write_head(std::uint64_t position, RecordHeader header) noexcept;
-  void commit(std::uint64_t position, RecordHeader header) noexcept {
+  static void commit(std::byte* record, RecordHeader header) noexcept {
     // sync lane.commit: release; pairs with LaneConsumer::poll; publishes the record's bytes and the zero head behind it
-    record_head(ring_, position & mask_).store(pack(header), std::memory_order_release);
+    record_head(record, 0).store(pack(header), std::memory_order_release);
   }
 
   std::byte* ring_;

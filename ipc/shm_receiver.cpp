@@ -63,7 +63,7 @@ bool ShmReceiver::take(Received& received) {
 bool ShmReceiver::take_returned(Received& received) {
   const std::uint64_t index = ledger_.next();
   const auto& delivery = ledger_.deliver_again();
-  received = {delivery.bytes, index, delivery.end.epoch, true};
+  received = {delivery.bytes, index, unpack(delivery.end).epoch, true};
   note_redelivered();
   return true;
 }

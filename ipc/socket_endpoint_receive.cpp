@@ -94,7 +94,7 @@ Message SocketEndpoint::hand_out_again() {
   const std::uint64_t index = ledger_.next();
   const auto& delivery = ledger_.deliver_again();
   note_redelivered();
-  return Message(part(delivery.bytes, index, index, delivery.end.epoch, true));
+  return Message(part(delivery.bytes, index, index, unpack(delivery.end).epoch, true));
 }
 
 void SocketEndpoint::note_redelivered() noexcept {
