@@ -92,7 +92,7 @@ class DeliveryLedger {
   std::vector<Delivery> slots_;  // a power of two of them, by index
   std::uint64_t mask_ = 63;      // their number, less one
   std::uint64_t first_, next_, limit_;
-  std::uint64_t covered_;  // acknowledged, by itself or by a later one
+  std::uint64_t covered_;     // acknowledged, by itself or by a later one
   std::uint64_t cursor_ = 0;  // packed
 };
 

@@ -32,18 +32,21 @@ void Sleeper::service() noexcept {
 
 // A peer that last waited on our CPU cannot answer while we spin on it.
 bool Sleeper::may_spin(PeerSigns peer) noexcept {
-  spins_ = false;
+  spins_ = shares_processor_ = false;
   if (mode_ == WaitMode::block || peer.bell == nullptr) return false;
   const auto here = static_cast<std::uint32_t>(::sched_getcpu()) + 1;
   if (here != cpu_seen_) {
     cpu_seen_ = here;
     cpu_.store(here, std::memory_order_relaxed);  // relaxed: a hint to the peer
   }
-  if (peer.cpu->load(std::memory_order_relaxed) == here)
-    return false;  // relaxed: a hint from the peer
+  // relaxed: a hint from the peer
+  shares_processor_ = peer.cpu->load(std::memory_order_relaxed) == here;
+  if (shares_processor_) return false;
   spins_ = mode_ == WaitMode::spin || pace_.budget() != SpinPace::Span::zero();
   return spins_;
 }
+
+void Sleeper::yield() noexcept { ::sched_yield(); }
 
 bool Sleeper::interrupted(std::uint32_t mailbox_seen) const noexcept {
   // sync mailbox.version: acquire; pairs with PeerRoster::post; shows that an update is there

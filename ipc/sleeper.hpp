@@ -101,11 +101,21 @@ class Sleeper {
       case Spun::ended: return conclude(deadline);
       case Spun::in_vain: break;
     }
+    if (shares_processor_ && mode_ == WaitMode::adaptive &&
+        pace_.budget() != SpinPace::Span::zero()) {
+      for (int i = 0; i < yields_most; ++i) {
+        yield();
+        if (ready()) return End::look;
+        if (interrupted(mailbox_seen) || deadline.stopped()) return conclude(deadline);
+      }
+    }
     const std::uint32_t rung = peer.bell == nullptr ? 0 : load_bell(*peer.bell);
     arm(Sleep::on_futex, peer.barrier);
     // The caller may have heard of a stop since it looked at its deadline, and nobody tells twice.
-    if (ready() || interrupted(mailbox_seen) || deadline.stopped()) {
+    const bool came = ready();
+    if (came || interrupted(mailbox_seen) || deadline.stopped()) {
       disarm();
+      if (came) pace_.arrived(Clock::now() - begin);
       return conclude(deadline);
     }
     const bool unasked = sleep(deadline, peer, rung, mailbox_seen);
@@ -135,6 +145,9 @@ class Sleeper {
   enum class Spun { ready, ended, in_vain };
   static constexpr int burst = 64;
   static constexpr auto burst_span = std::chrono::microseconds(1);
+  // A peer that shares our processor gets on when we let it have that, at the price of one system call: to sleep costs a
+  // barrier on every processor and the peer another call. Several, because others may be let in first.
+  static constexpr int yields_most = 4;
 
   template <class Ready>
   Spun spin(Deadline deadline, PeerSigns peer, std::uint32_t mailbox_seen, Clock::time_point begin,
@@ -159,6 +172,7 @@ class Sleeper {
     for (; count > 0; --count) cpu_pause();
   }
   bool may_spin(PeerSigns) noexcept;
+  static void yield() noexcept;
   bool interrupted(std::uint32_t mailbox_seen) const noexcept;
   End conclude(Deadline) noexcept;
   bool sleep(Deadline, PeerSigns, std::uint32_t rung, std::uint32_t mailbox_seen) noexcept;
@@ -175,8 +189,9 @@ class Sleeper {
   std::uint32_t sequence_ = 0;
   WaitMode mode_;
   bool armed_ = false;
-  bool spins_ = false;    // what may_spin() said last
-  bool unasked_ = false;  // only the bound ended the last wait_for()
+  bool spins_ = false;             // what may_spin() said last
+  bool shares_processor_ = false;  // with the peer, as may_spin() saw it last
+  bool unasked_ = false;           // only the bound ended the last wait_for()
   Clock::time_point next_service_;
   SpinPace pace_;
   Counter sleeps_, safety_net_;

@@ -27,7 +27,7 @@ std::optional<Overflow> parse_overflow(std::string_view name) noexcept {
 }
 
 TopicMessage::TopicMessage(std::shared_ptr<ipc::TopicReader> reader,
-                           ipc::TopicDelivery delivery) noexcept
+                           ipc::TopicDelivery&& delivery) noexcept
     : reader_(std::move(reader)),
       delivery_(std::move(delivery)),
       uncaught_(ipc::uncaught_exceptions()) {}
@@ -56,9 +56,20 @@ void TopicMessage::acknowledge() noexcept {
 
 Result<TopicMessage> ipc::receive_from(const std::shared_ptr<TopicReader>& reader,
                                        Deadline deadline) {
-  auto delivery = reader->take(deadline);
-  if (!delivery) return delivery.error();
-  return TopicMessage(reader, std::move(*delivery));
+  const auto hand_on = [&reader](TopicDelivery&& delivery) {
+    return Result<TopicMessage>(boost::system::in_place_value, reader, std::move(delivery));
+  };
+  // A publisher that is at it right now is waited for here, see ShmEndpoint::receive.
+  TopicDelivery delivery;
+  for (int looks = reader->looks_at_once(deadline);;) {
+    const auto glance = reader->take_at_once(delivery, deadline);
+    if (glance == TopicReader::Glance::message) return hand_on(std::move(delivery));
+    if (glance == TopicReader::Glance::unusual || --looks <= 0) break;
+    cpu_pause();
+  }
+  auto taken = reader->take(deadline);
+  if (!taken) return taken.error();
+  return hand_on(std::move(*taken));
 }
 
 Topic::Topic(std::vector<std::shared_ptr<ipc::Endpoint>> ends) {

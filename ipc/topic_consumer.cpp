@@ -5,15 +5,6 @@
 
 namespace bulkhead::ipc {
 
-// What was copied from `at` on is what was committed there (T2).
-bool TopicConsumer::intact(std::uint64_t at) const noexcept {
-  // sync topic.reclaim: acquire fence; pairs with TopicProducer::reclaim; words that were newer than the
-  // record show that `reclaimed` has passed it
-  std::atomic_thread_fence(std::memory_order_acquire);
-  // relaxed: behind the fence.
-  return page_.reclaimed.load(std::memory_order_relaxed) <= at;
-}
-
 // The two words that only grow are read before `committed`, which bounds them. Our own position may lie one
 // record beyond that.
 TopicConsumer::Looked TopicConsumer::look() noexcept {
@@ -99,8 +90,7 @@ TopicConsumer::Step TopicConsumer::read_head(std::uint64_t at, TopicRecord& reco
     complain("a record is of no known kind");
     return Step::violation;
   }
-  if (record.length > topic_payload_max(capacity_) ||
-      offset + topic_record_bytes(record.length) > capacity_) {
+  if (!is_within_ring(record, offset)) {
     complain("a record reaches beyond the end of the ring");
     return Step::violation;
   }
@@ -150,20 +140,6 @@ TopicConsumer::Found TopicConsumer::peek(Head& head) {
   }
   unclear_ = true;
   return Found::nothing;
-}
-
-bool TopicConsumer::copy(const Head& head, Message& message) {
-  message.words.resize(words_for(head.length));
-  load_topic_payload(ring_, head.at & (capacity_ - 1), message.words);
-  if (!intact(head.at)) return false;
-  step(head, message);
-  return true;
-}
-
-void TopicConsumer::step(const Head& head, Message& message) noexcept {
-  message.bytes = head.length;
-  message.number = last_number_ = head.number;
-  message.end = position_ = head.at + topic_record_bytes(head.length);
 }
 
 TopicConsumer::Found TopicConsumer::poll(Message& message) {

@@ -52,6 +52,22 @@ class TopicConsumer {
   // `nothing` also when a writer was too busy for a clear picture: ready() is true then.
   Found poll(Message& message);
 
+  // The common cases, inline: the next message lies there whole, or nothing does. `unusual` leaves all to poll().
+  enum class Glance { message, nothing, unusual };
+  [[gnu::always_inline]] Glance take(Message& message) {
+    if (!placed_ || start_.conflates) return Glance::unusual;
+    const std::uint64_t offset = position_ & (capacity_ - 1);
+    const TopicRecord record = load_topic_record(ring_, offset);
+    if (topic_head(record) == 0) return intact(position_) ? Glance::nothing : Glance::unusual;
+    const bool sound = record.kind == TopicRecordKind::message && is_within_ring(record, offset) &&
+                       record.number > last_number_;
+    if (!sound || !copy({position_, record.number, record.length}, message)) {
+      return Glance::unusual;
+    }
+    unclear_ = false;
+    return Glance::message;
+  }
+
   // The same in two steps, for whose bytes come another way: what the next message is, then either a copy of it,
   // which fails when it was overwritten meanwhile, or none. `message.words` is the caller's to fill then.
   struct Head {
@@ -59,8 +75,18 @@ class TopicConsumer {
     std::uint32_t length = 0;
   };
   Found peek(Head&);
-  bool copy(const Head&, Message&);
-  void step(const Head&, Message&) noexcept;
+  bool copy(const Head& head, Message& message) {
+    message.words.resize(words_for(head.length));
+    load_topic_payload(ring_, head.at & (capacity_ - 1), message.words);
+    if (!intact(head.at)) return false;
+    step(head, message);
+    return true;
+  }
+  void step(const Head& head, Message& message) noexcept {
+    message.bytes = head.length;
+    message.number = last_number_ = head.number;
+    message.end = position_ = head.at + topic_record_bytes(head.length);
+  }
 
   // Whether poll() may have something new to say.
   bool ready() const noexcept {
@@ -86,7 +112,18 @@ class TopicConsumer {
   Step rewind(std::uint64_t reclaimed, const Committed&);
   Step find(Head&) noexcept;
   Step read_head(std::uint64_t at, TopicRecord&) noexcept;
-  bool intact(std::uint64_t at) const noexcept;
+  // What was copied from `at` on is what was committed there (T2).
+  bool intact(std::uint64_t at) const noexcept {
+    // sync topic.reclaim: acquire fence; pairs with TopicProducer::reclaim; words that were newer than the
+    // record show that `reclaimed` has passed it
+    std::atomic_thread_fence(std::memory_order_acquire);
+    // relaxed: behind the fence.
+    return page_.reclaimed.load(std::memory_order_relaxed) <= at;
+  }
+  bool is_within_ring(const TopicRecord& message, std::uint64_t offset) const noexcept {
+    return message.length <= topic_payload_max(capacity_) &&
+           offset + topic_record_bytes(message.length) <= capacity_;
+  }
   const char* complain(const char* what) noexcept { return complaint_ = what; }
 
   static constexpr int tries_max = 64;

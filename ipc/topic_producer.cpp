@@ -14,7 +14,7 @@ TopicProducer::TopicProducer(std::span<std::byte> ring, EndPage& page, Overtake 
       page_(page),
       overtake_(overtake),
       reclaimed_{0, number},
-      cleared_(ring.size()),
+      cleared_(cache_line),
       number_(number),
       dropped_(dropped) {
   // Before the segment is offered: who takes over from an incarnation that published nothing numbers on.
@@ -49,7 +49,7 @@ bool TopicProducer::push(std::span<const std::byte> bytes) noexcept {
   store_committed(page_, {position_, number_});
   // sync topic.newest: release; pairs with TopicConsumer::look; shows that the message there is committed
   page_.newest.store(place.start, std::memory_order_release);
-  if (cleared_ - position_ < clear_when_below) clear_ahead();
+  clear_ahead(place.end - place.start);
   return true;
 }
 
@@ -71,8 +71,10 @@ void TopicProducer::clear_for(const Placement& place) noexcept {
 }
 
 // Not beyond what is reclaimed: those are still records.
-void TopicProducer::clear_ahead() noexcept {
-  const std::uint64_t to = std::min(position_ + clear_up_to, reclaimed_.position + capacity_);
+void TopicProducer::clear_ahead(std::uint64_t record_bytes) noexcept {
+  if (record_bytes > clear_ahead_most) return;
+  const std::uint64_t to =
+      std::min(position_ + record_bytes + cache_line, reclaimed_.position + capacity_);
   for (; cleared_ < to; cleared_ += cache_line) zero_head(cleared_);
 }
 

@@ -78,12 +78,11 @@ class TopicProducer {
     std::uint64_t position, count;  // a beginning of a record, and the last number before it
   };
   Placement placement(std::uint64_t payload_bytes) const noexcept;
-  // As a lane does (lane_producer.hpp): heads are cleared in blocks, after a commit, this far ahead.
-  static constexpr std::uint64_t clear_when_below = 8 * cache_line;
-  static constexpr std::uint64_t clear_up_to = 16 * cache_line;
+  // As a lane does (lane_producer.hpp): after a commit, for a next record of the same length.
+  static constexpr std::uint64_t clear_ahead_most = 16 * cache_line;
   void zero_head(std::uint64_t position) noexcept;
   void clear_for(const Placement&) noexcept;
-  void clear_ahead() noexcept;
+  void clear_ahead(std::uint64_t record_bytes) noexcept;
   void commit(std::uint64_t position, const TopicRecord&) noexcept;
   Mark walk(std::uint64_t at_least, std::uint64_t wanted) const noexcept;
   bool make_room(std::uint64_t end) noexcept;

@@ -92,7 +92,7 @@ bool TopicReader::take_next(TopicDelivery& delivery) {
     if (!inlet_) return source_->lane.poll(spare_);
     return inlet_->poll(source_->lane, source_->segment->page(), is_finished(), spare_);
   });
-  if (found) delivery = hand_out(std::exchange(spare_, {}));
+  if (found) hand_out(delivery);
   return found;
 }
 
@@ -109,32 +109,9 @@ bool TopicReader::is_finished() const noexcept {
   return source_is_drained() || view_.closed || (single_ && peer_.has_closed());
 }
 
-// What our predecessor acknowledged comes only as history, and tells no gap: that was told to it.
-TopicDelivery TopicReader::hand_out(TopicConsumer::Message&& message) noexcept {
-  const Cursor end{source_->epoch, message.end};
-  const bool again = message.number <= resume_.acknowledged.count || was_taken(end);
-  EndPage& page = link_.segment.page();
-  if (again) {
-    redelivered_.add(1);
-    store_redelivered(page, resume_.redelivered + redelivered_.get());
-  } else {
-    store_taken(page, end);
-  }
-  TopicDelivery delivery;
-  delivery.gap = message.number > accounted_ ? message.number - accounted_ - 1 : 0;
-  accounted_ = std::max(accounted_, message.number);
-  dropped_total_ += delivery.gap;
-  told_.add(delivery.gap);
-  received_.add(1);
-  bytes_.add(message.bytes);
-  delivery.words = std::move(message.words);
-  delivery.bytes = message.bytes;
-  delivery.number = message.number;
-  delivery.end = message.end;
-  delivery.dropped = dropped_total_;
-  delivery.epoch = end.epoch;
-  delivery.redelivered = again;
-  return delivery;
+void TopicReader::note_redelivered() noexcept {
+  redelivered_.add(1);
+  store_redelivered(link_.segment.page(), resume_.redelivered + redelivered_.get());
 }
 
 void TopicReader::settle(TopicDelivery& delivery) noexcept {
@@ -150,8 +127,7 @@ void TopicReader::settle(TopicDelivery& delivery) noexcept {
   if (ringer_.is_asleep(arming)) ringer_.wake(arming, peer_, link_.roster, bell);
 }
 
-bool TopicReader::was_taken(Cursor end) noexcept {
-  if (!within_taken_) return false;
+bool TopicReader::is_within_taken(Cursor end) noexcept {
   const Cursor taken = resume_.taken;
   const Cursor acked = resume_.acknowledged.cursor;
   const std::uint64_t from = acked.epoch == end.epoch ? acked.position : 0;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "ipc/topic_consumer.hpp"
 #include "ipc/topic_end.hpp"
@@ -25,6 +26,20 @@ class TopicReader final : public TopicEnd {
   TopicReader(EndSpec, Segment, std::unique_ptr<TopicConnections>, const TopicResume&);
 
   Result<TopicDelivery> take(Deadline);
+  // The common cases, inline: a message is there, or nothing, and nothing else is going on.
+  using Glance = TopicConsumer::Glance;
+  [[gnu::always_inline]] Glance take_at_once(TopicDelivery& delivery, Deadline deadline) {
+    const bool quiet = !sleeper_.attention_moved() && link_.roster.version_now() == seen_ &&
+                       !deadline.stopped() && source_ && !inlet_ && complaint_ == nullptr;
+    if (!quiet) return Glance::unusual;
+    const Glance glance = source_->lane.take(spare_);
+    if (glance == Glance::message) hand_out(delivery);
+    return glance;
+  }
+  // How often take_at_once() is worth a try: once where waiting is not wanted.
+  int looks_at_once(Deadline deadline) const noexcept {
+    return deadline.is_now() ? 1 : sleeper_.looks_at_once();
+  }
   // Covers it and all before it, and takes its memory back.
   void settle(TopicDelivery&) noexcept;
 
@@ -61,10 +76,12 @@ class TopicReader final : public TopicEnd {
   bool take_next(TopicDelivery&);
   bool has_next();
   bool is_finished() const noexcept;
-  TopicDelivery hand_out(TopicConsumer::Message&&) noexcept;
+  void hand_out(TopicDelivery&) noexcept;
+  void note_redelivered() noexcept;
   bool next_source();
   bool source_is_drained() const noexcept;
-  bool was_taken(Cursor end) noexcept;
+  bool was_taken(Cursor end) noexcept { return within_taken_ && is_within_taken(end); }
+  bool is_within_taken(Cursor end) noexcept;
   void violate(const char* complaint) noexcept;
   std::optional<Errc> ending() const noexcept;
   bool is_ready() const noexcept;
@@ -77,7 +94,7 @@ class TopicReader final : public TopicEnd {
   std::uint32_t seen_ = 0;  // version of the roster
   std::optional<Source> source_;
   std::optional<TopicInlet> inlet_;  // on a transport other than shm; stands beside source_
-  TopicConsumer::Message spare_;     // memory for the next message
+  TopicConsumer::Message spare_;     // memory for the next message, then the message
   std::uint64_t accounted_;          // up to this number everything was handed out or told
   std::uint64_t dropped_total_;      // told, predecessors included
   Acknowledged acknowledged_;        // as in the page
@@ -90,6 +107,31 @@ class TopicReader final : public TopicEnd {
   BellPoll bell_poll_;
   Counter received_, redelivered_, told_, bytes_, violations_;
 };
+
+// What our predecessor acknowledged comes only as history, and tells no gap: that was told to it.
+inline void TopicReader::hand_out(TopicDelivery& delivery) noexcept {
+  const TopicConsumer::Message& message = spare_;
+  const Cursor end{source_->epoch, message.end};
+  const bool again = message.number <= resume_.acknowledged.count || was_taken(end);
+  if (again) {
+    note_redelivered();
+  } else {
+    store_taken(link_.segment.page(), end);
+  }
+  delivery.gap = message.number > accounted_ ? message.number - accounted_ - 1 : 0;
+  if (message.number > accounted_) accounted_ = message.number;
+  dropped_total_ += delivery.gap;
+  told_.add(delivery.gap);
+  received_.add(1);
+  bytes_.add(message.bytes);
+  delivery.words = std::move(spare_.words);
+  delivery.bytes = message.bytes;
+  delivery.number = message.number;
+  delivery.end = message.end;
+  delivery.dropped = dropped_total_;
+  delivery.epoch = end.epoch;
+  delivery.redelivered = again;
+}
 
 // Topic::receive(), and one attempt of the asynchronous one.
 [[nodiscard]] Result<TopicMessage> receive_from(const std::shared_ptr<TopicReader>&, Deadline);

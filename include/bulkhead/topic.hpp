@@ -77,7 +77,7 @@ struct TopicDelivery {
 //   its successor, with redelivered() true for what the predecessor had taken.
 class TopicMessage {
  public:
-  TopicMessage(std::shared_ptr<ipc::TopicReader>, ipc::TopicDelivery) noexcept;
+  TopicMessage(std::shared_ptr<ipc::TopicReader>, ipc::TopicDelivery&&) noexcept;
   TopicMessage(TopicMessage&&) noexcept = default;
   TopicMessage& operator=(TopicMessage&&) noexcept;
   ~TopicMessage();
