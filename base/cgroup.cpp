@@ -162,6 +162,10 @@ bool has_word(std::string_view list, std::string_view word) noexcept {
   return is_listed(list.substr(0, list.find('\n')), word, ' ');
 }
 
+std::string refusal_in_words(const Error& error) {
+  return error.code.category() == bulkhead_category() ? error.context : error.to_string();
+}
+
 Result<void> write_control(const std::string& file, std::string_view value) {
   const UniqueFd control{::open(file.c_str(), O_WRONLY | O_CLOEXEC)};
   if (!control.is_open()) return errno_error(errno, "open " + file);

@@ -34,6 +34,9 @@ std::uint64_t keyed_figure(std::string_view text, std::string_view word) noexcep
 // Whether a word is in a list such as cgroup.controllers. Pure.
 bool has_word(std::string_view list, std::string_view word) noexcept;
 
+// Why there is no cgroup, as a sentence: what is our own finding needs no code behind it.
+std::string refusal_in_words(const Error&);
+
 // Writes a control file that exists. Errors: what the system says, naming the file.
 [[nodiscard]] Result<void> write_control(const std::string& file, std::string_view value);
 
