@@ -82,7 +82,12 @@ class MemoryLimit : public testing::Test {
     ASSERT_EQ(cgroups(), std::vector<std::string>{});
   }
   void TearDown() override {
-    for (const auto& left : cgroups()) ADD_FAILURE() << "left over: " << left;
+    const auto left = cgroups();
+    for (auto path = left.rbegin(); path != left.rend(); ++path) {  // nor to the next test
+      ADD_FAILURE() << "left over: " << *path;
+      base::kill_cgroup(*path, Deadline::in(std::chrono::seconds(30)));
+      static_cast<void>(base::remove_cgroup(*path));
+    }
   }
   static void end(RunningSystem& system) {
     system.request("shutdown");
