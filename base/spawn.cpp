@@ -60,11 +60,12 @@ struct Prepared {
   std::vector<char*> argv, env;
   std::vector<FdMapping> fds;
   std::vector<int> scratch;
+  std::vector<CgroupEntry> cgroups;
   UniqueFd null_device;
 };
 
 Result<Prepared> prepare(const SpawnPlan& plan) {
-  Prepared ready{pointers(plan.argv), pointers(plan.env), plan.fds, {}, {}};
+  Prepared ready{pointers(plan.argv), pointers(plan.env), plan.fds, {}, plan.cgroups, {}};
   if (plan.argv.empty())
     return make_error(Errc::invalid_argument, "start a program without argv[0]");
   const std::array<int, 3> stdio{plan.input, plan.output, plan.errors};
@@ -95,6 +96,7 @@ SpawnScript make_script(const SpawnPlan& plan, Prepared& ready, const SpawnStack
     script.death_signal = plan.death_signal->signal;
     script.expected_parent = plan.death_signal->parent;
   }
+  script.cgroups = ready.cgroups;
   script.limits = plan.limits;
   if (plan.umask) script.umask = &*plan.umask;
   if (plan.nice) script.nice = &*plan.nice;
@@ -158,6 +160,7 @@ Result<Spawned> spawn(const SpawnPlan& plan, ExecFailure* failure) {
 
   const ScriptResult started = run_script(make_script(plan, *ready, *stack));
   Spawned child{started.pid, UniqueFd{started.pidfd}};
+  for (const auto& entry : ready->cgroups) child.cgroup_refusals.push_back(entry.refusal);
   if (failure != nullptr) *failure = started.failure;
   if (started.failure.stage == SpawnStage::none) return child;
   if (child.pid > 0 && !plan.sibling) {

@@ -41,6 +41,7 @@ struct SpawnPlan {
   std::vector<FdMapping> fds;  // further ones; sources and targets may overlap
   ProcessGroup group = ProcessGroup::inherit;
   std::optional<DeathSignal> death_signal;
+  std::vector<CgroupEntry> cgroups;
   std::vector<ResourceLimit> limits;
   std::optional<mode_t> umask;
   std::optional<int> nice;
@@ -57,6 +58,7 @@ struct SpawnPlan {
 struct Spawned {
   pid_t pid = -1;
   UniqueFd pidfd;
+  std::vector<int> cgroup_refusals = {};  // CgroupEntry::refusal of each
 };
 
 // Success: the program's first instruction is due, or the process was killed on the way there.

@@ -98,10 +98,25 @@ bool join_group(ProcessGroup group) noexcept {
   return false;
 }
 
+bool set_limit(const ResourceLimit& limit) noexcept {
+  const rlimit value{limit.soft, limit.hard};
+  return sys(SYS_prlimit64, 0, limit.resource, &value, nullptr) == 0;
+}
+
+// "0" is whoever writes it. What our parent and we touch until exec is charged to our parent's cgroup, since
+// the memory is our parent's; the program's is a new one.
+bool enter_cgroups(const SpawnScript& script) noexcept {
+  for (auto& entry : script.cgroups) {
+    if (sys(SYS_write, entry.procs, "0", 1) == 1) continue;
+    entry.refusal = errno;
+    if (!set_limit(entry.instead)) return false;
+  }
+  return true;
+}
+
 bool apply_limits(const SpawnScript& script) noexcept {
   for (const auto& limit : script.limits) {
-    const rlimit value{limit.soft, limit.hard};
-    if (sys(SYS_prlimit64, 0, limit.resource, &value, nullptr) != 0) return false;
+    if (!set_limit(limit)) return false;
   }
   if (script.umask != nullptr) (void)sys(SYS_umask, *script.umask);
   if (script.nice != nullptr && sys(SYS_setpriority, PRIO_PROCESS, 0, *script.nice) != 0) {
@@ -148,6 +163,7 @@ SpawnStage become(const SpawnScript& script) noexcept {
   }
   reset_signals();
   if (!join_group(script.group)) return SpawnStage::session;
+  if (!enter_cgroups(script)) return SpawnStage::limits;  // while the descriptors are open
   if (!place_descriptors(script)) return SpawnStage::descriptors;
   if (!apply_limits(script)) return SpawnStage::limits;
   if (!change_user(script)) return SpawnStage::credentials;

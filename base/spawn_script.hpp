@@ -20,7 +20,7 @@ enum class SpawnStage : std::uint8_t {
   claim = 2,        // the claim hook lost: another start owns the slot
   session = 3,      // setsid, setpgid
   descriptors = 4,  // dup2, close-on-exec
-  limits = 5,       // rlimits, nice, affinity
+  limits = 5,       // rlimits, nice, affinity, and what stands in for a cgroup
   credentials = 6,  // groups, gid, uid, no_new_privs
   working_dir = 7,
   parent_gone = 8,  // the expected parent died before the death signal was armed
@@ -60,6 +60,14 @@ struct ResourceLimit {
   rlim_t soft, hard;
 };
 
+// A cgroup that the child enters before it becomes its program. Where that is refused the limit holds instead; both
+// are tried by the child itself, so that the program never runs without either.
+struct CgroupEntry {
+  int procs;  // the cgroup's cgroup.procs, open for writing
+  ResourceLimit instead;
+  int refusal = 0;  // set by the start: errno; 0 when it has entered
+};
+
 // Runs first in the child, which shares its parent's memory: only async-signal-safe calls. False:
 // the child leaves at once.
 using ClaimHook = bool (*)(void*) noexcept;
@@ -78,6 +86,7 @@ struct SpawnScript {
   ProcessGroup group = ProcessGroup::inherit;
   int death_signal = 0;
   pid_t expected_parent = 0;
+  std::span<CgroupEntry> cgroups;
   std::span<const ResourceLimit> limits;
   const mode_t* umask = nullptr;
   const int* nice = nullptr;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cgroup.hpp"
 #include "base/fd.hpp"
 #include "base/landlock.hpp"
 #include "base/seccomp.hpp"
@@ -130,29 +132,54 @@ Finding landlock() {
               "later, booted with lsm=landlock,...)"};
 }
 
-// The limits of workers' memory: a cgroup's where we may make one.
-Finding cgroups() {
-  const char* remedy = "; limits.memory is set as RLIMIT_AS instead";
-  const auto unified = base::read_file("/sys/fs/cgroup/cgroup.controllers");
-  if (unified) {
-    std::string controllers = *unified;
-    while (!controllers.empty() && controllers.back() == '\n') controllers.pop_back();
-    const bool writable = ::access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
-    if (controllers.find("memory") == std::string::npos) {
-      return {Verdict::reduced, "cgroups",
-              "v2 without the memory controller (" + controllers + ")" + remedy};
-    }
-    return {
-        writable ? Verdict::good : Verdict::reduced, "cgroups",
-        "v2, controllers " + controllers + (writable ? "" : std::string("; not ours") + remedy)};
-  }
-  const bool memory = ::access("/sys/fs/cgroup/memory", W_OK) == 0;
-  const bool pids = ::access("/sys/fs/cgroup/pids", W_OK) == 0;
-  if (memory) {
-    return {Verdict::good, "cgroups", std::string("v1, memory") + (pids ? " and pids" : "")};
-  }
-  return {Verdict::reduced, "cgroups", std::string("none that we may write to") + remedy};
+// A cgroup made and removed again; what that fails with.
+Result<void> try_cgroup(const std::string& own) {
+  const std::string trial = own + "/bulkhead-doctor-" + std::to_string(::getpid());
+  if (::mkdir(trial.c_str(), 0755) != 0) return errno_error(errno, "make the cgroup " + trial);
+  return base::remove_cgroup(trial);
 }
+
+// Whether version 2 can give us a controller shows when the supervisor asks, since that may move it.
+Result<std::string> version_2(const std::string& own, const std::string& controller) {
+  const auto offered = base::read_file(own + "/cgroup.controllers");
+  if (!offered) return offered.error();
+  if (!base::has_word(*offered, controller)) {
+    return make_error(Errc::unsupported,
+                      "our cgroup (v2) " + own + " is not given the controller " + controller);
+  }
+  const auto handed_down = base::read_file(own + "/cgroup.subtree_control");
+  const bool is_ready = handed_down && base::has_word(*handed_down, controller);
+  const bool is_root = ::access((own + "/cgroup.type").c_str(), F_OK) != 0;
+  if (is_ready || is_root) return std::string();
+  if (::access((own + "/cgroup.subtree_control").c_str(), W_OK) != 0) {
+    return errno_error(errno, "hand down the controller " + controller + " in " + own);
+  }
+  return std::string(", if the supervisor has its cgroup for itself (Delegate=yes)");
+}
+
+// By which means a limit of workers is held.
+Finding cgroup_limit(const char* controller, const char* key, const char* otherwise) {
+  const std::string subject = std::string("cgroups: ") + controller;
+  const auto own = base::own_cgroup(controller);
+  Result<std::string> condition = std::string();
+  if (own && own->version == base::CgroupVersion::v2) {
+    condition = version_2(own->directory, controller);
+  }
+  const auto tried = !own         ? Result<void>(own.error())
+                     : !condition ? Result<void>(condition.error())
+                                  : try_cgroup(own->directory);
+  if (!tried) {
+    return {Verdict::reduced, subject,
+            std::string(key) + " is set as " + otherwise +
+                ", not by a cgroup: " + base::refusal_in_words(tried.error())};
+  }
+  return {Verdict::good, subject,
+          std::string(key) + " is held by a " + std::string(base::to_string(own->version)) +
+              " for each instance, in " + own->directory + *condition};
+}
+
+Finding memory_limit() { return cgroup_limit("memory", "limits.memory", "RLIMIT_AS"); }
+Finding pids_limit() { return cgroup_limit("pids", "limits.pids", "RLIMIT_NPROC"); }
 
 Finding urgency() {
   if (base::may_become_urgent()) {
@@ -221,17 +248,20 @@ Finding stored_files() {
 }
 
 Finding containment() {
-  return {Verdict::reduced, "containment",
-          "after a SIGKILL of the keeper, descendants that a plain program has detached live on"};
+  return {
+      Verdict::reduced, "containment",
+      "after a SIGKILL of the keeper, descendants that a plain program has detached live on; those "
+      "in "
+      "a cgroup (a worker with limits.memory or limits.pids) until the system is started again"};
 }
 
 }  // namespace
 
 Outcome doctor() {
   const std::vector<Finding> findings{
-      kernel(),       pidfd(),         futex_waitv(),  membarrier(), sealing(),     close_range(),
-      seccomp(),      landlock(),      cgroups(),      urgency(),    descriptors(), processes(),
-      ptrace_scope(), notifications(), stored_files(), containment()};
+      kernel(),    pidfd(),        futex_waitv(),   membarrier(),   sealing(),    close_range(),
+      seccomp(),   landlock(),     memory_limit(),  pids_limit(),   urgency(),    descriptors(),
+      processes(), ptrace_scope(), notifications(), stored_files(), containment()};
   Table table({{"", Table::Align::left}, {"what"}, {"found"}});
   bool can_run = true;
   for (const auto& finding : findings) {

@@ -53,7 +53,16 @@ std::string remark(const json& worker) {
   const bool ready = text(worker, "state") == "ready";
   std::string words = text(worker, ready ? "status_text" : "reason");
   if (words == "-") words.clear();
-  if (ready && !complaint.empty()) words = complaint + (words.empty() ? "" : "; " + words);
+  const auto put_first = [&](const std::string& more) {
+    if (!more.empty()) words = more + (words.empty() ? "" : "; " + words);
+  };
+  if (!ready) return words;
+  const json limits = worker.value("limits", json::object());
+  for (const auto& [name, limit] : limits.items()) {
+    const bool is_refused = limit.contains("refused") && limit["refused"].is_string();
+    put_first(is_refused ? "limits." + name + " by " + text(limit, "by") : "");
+  }
+  put_first(complaint);
   return words;
 }
 

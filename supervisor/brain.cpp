@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <csignal>
+#include <thread>
 
 #include "base/clock.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::chrono::milliseconds pulse_period{500};  // a quarter of the keeper's patience
 constexpr std::chrono::milliseconds farewell_patience{1000};
+constexpr std::chrono::milliseconds look_again{5};
 
 std::chrono::steady_clock::time_point at(TimeNs when) {
   return std::chrono::steady_clock::time_point(
@@ -29,10 +31,14 @@ int Brain::run() {
   await_bell();
   await_pulse();
   on_bell();  // what came before we listened
+  limits_.collect(processes_.living());
   begin_rollout();
   roll();
   io_.run();
-  if (finished_) (void)keeper_.stop(exit_code_);
+  if (finished_) {
+    remove_cgroups();
+    (void)keeper_.stop(exit_code_);
+  }
   return handing_over_ && !finished_ ? keeper_layout::exit_handover : exit_code_;
 }
 
@@ -126,7 +132,9 @@ void Brain::on_exit(const ExitEntry& entry) {
   }
   ExitEntry by_slot = entry;
   by_slot.slot = slot;
-  const ExitKind kind = incidents_.died(by_slot, instance, supervision_.state().stopping);
+  const bool by_sigkill = entry.code != CLD_EXITED && entry.status == SIGKILL;
+  const auto memory = limits_.death(slot, entry.generation, by_sigkill);
+  const ExitKind kind = incidents_.died(by_slot, instance, supervision_.state().stopping, memory);
   supervision_.apply(Exited{slot, entry.generation, kind, entry.status});
   incidents_.ask_for_logs();  // not before the successor is on its way
 }
@@ -207,11 +215,22 @@ void Brain::await_pulse() {
   state_.beat();
   introducer_.collect();
   letters_.look();
+  limits_.look(processes_.living());
+  if (limits_.has_leftovers()) limits_.collect(processes_.living());
   arm_timer();  // whoever said hello since may be watched from now on
   pulse_.expires_after(pulse_period);
   pulse_.async_wait([this](const auto& error) {
     if (!error) await_pulse();
   });
+}
+
+// The kernel lets go of a cgroup a moment after the last of its processes has been reaped, and tells nobody when (v1).
+void Brain::remove_cgroups() {
+  const auto deadline = Deadline::in(farewell_patience);
+  while (!limits_.remove_all() && !deadline.expired()) {
+    state_.beat();
+    std::this_thread::sleep_for(look_again);
+  }
 }
 
 // Nothing is left that could run. The logger gets a moment to write what lies in the pipes, the

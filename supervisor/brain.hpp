@@ -64,6 +64,7 @@ class Brain {
   void on_timer();
   void await_pulse();
   void finished(int exit_code);
+  void remove_cgroups();
   void logger_said(const ipc::Packet&);
   void leave_when_done();
 
@@ -106,6 +107,7 @@ class Brain {
   SystemRecord record_;  // as it was at the start
   boost::asio::io_context io_;
   EventJournal journal_;
+  WorkerLimits limits_;
   Processes processes_;
   LogFeed logs_;
   CrashPages crash_pages_;

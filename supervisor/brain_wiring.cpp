@@ -38,7 +38,10 @@ Brain::Brain(BrainArguments arguments, RunningConfig running, SystemConfig confi
       state_(std::move(state)),
       record_(record),
       journal_(config_, plan_, state_),
-      processes_(config_, plan_, arguments_, keeper_, state_, record.system_id),
+      limits_(config_, plan_,
+              CgroupTree::name_of(arguments_.system.name, arguments_.system.runtime_dir),
+              keeper_.keeper_pid()),
+      processes_(config_, plan_, arguments_, keeper_, state_, limits_, record.system_id),
       logs_(config_, plan_, arguments_, keeper_),
       crash_pages_(plan_, keeper_),
       incidents_(plan_, std::move(incidents), crash_pages_, journal_, make_incident_shell()),
@@ -159,7 +162,7 @@ ControlApi::Parts Brain::make_api_parts() {
           [this] { hand_over(); },
           incidents_,
           {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_,
-           configs_, sockets_, config_, plain_}};
+           configs_, sockets_, config_, plain_, limits_}};
 }
 
 InternalWorker::Options Brain::logger_options() {

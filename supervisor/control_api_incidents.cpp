@@ -2,6 +2,7 @@
 #include "base/clock.hpp"
 #include "supervisor/control_api.hpp"
 #include "supervisor/why.hpp"
+#include "supervisor/worker_limits.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -18,13 +19,15 @@ Result<void> ControlApi::why(const ClientRequest& request) {
   if (!slots) return slots.error();
   auto reasons = ipc::Json::array();
   for (const Slot slot : *slots) {
+    const auto limits = parts_.status.limits.complaint(slot);
     const auto sandbox = sandbox_of(parts_.status, slot)["complaint"].get<std::string>();
     reasons.push_back(
         {{"name", plan_.instances[slot].name},
          {"state", to_string(parts_.supervision.instance(slot).status)},
          {"text", explain(plan_, parts_.supervision.state(), parts_.incidents,
                           parts_.status.introducer.complaint(slot), slot, base::monotonic_ns()) +
-                      (sandbox.empty() ? "" : " Its " + sandbox + ".")}});
+                      (sandbox.empty() ? "" : " Its " + sandbox + ".") +
+                      (limits.empty() ? "" : " Its " + limits + ".")}});
   }
   parts_.server.answer(request.client, request.id, {{"why", std::move(reasons)}});
   return {};

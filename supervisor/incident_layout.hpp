@@ -58,7 +58,9 @@ struct Record {
                              0;  // a Verdict (thread_look.hpp), of who was killed because it hung
   std::uint16_t unused = 0;
   std::int32_t hang_thread = 0;
-  std::array<std::uint64_t, 2> spare{};
+  std::uint64_t memory_limit = 0;     // of who died, in bytes; 0: none
+  std::uint32_t oom_kills = 0;        // of its processes, by the kernel for want of memory
+  std::uint32_t at_memory_limit = 0;  // its cgroup had reached the limit
 };
 static_assert(sizeof(Record) == 256 && std::is_trivially_copyable_v<Record>);
 static_assert(offsetof(Record, number) == 0);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/units.hpp"
 #include "supervisor/core.hpp"
 #include "supervisor/sandbox_calls.hpp"
 #include "supervisor/thread_look.hpp"
@@ -76,11 +77,52 @@ std::string by_signal(const Record& record, const ipc::CrashPage* report) {
   return words + (record.core_dumped != 0 ? ", core dumped" : "");
 }
 
+std::string for_want_of_memory(const Record& record, const ipc::CrashPage* report) {
+  const std::string limit = base::format_size(record.memory_limit);
+  if (report != nullptr) {
+    return "out of memory: " + crash_in_words(record, *report) +
+           (record.memory_limit != 0 ? " (its limit is " + limit + ")" : "");
+  }
+  if (record.oom_kills == 0) return "out of memory";
+  return record.at_memory_limit != 0
+             ? "out of memory: killed by the kernel at its limit of " + limit
+             : std::string("out of memory: killed by the kernel, which was short of memory itself");
+}
+
+// Of one who died of something else, perhaps because of that.
+std::string lost_children(const Record& record) {
+  const bool is_told = record.cause_kind == static_cast<std::uint8_t>(ExitKind::oom);
+  if (record.oom_kills == 0 || is_told) return "";
+  const bool once = record.oom_kills == 1;
+  return std::string("; before that the kernel killed ") +
+         (once ? "one" : std::to_string(record.oom_kills)) +
+         " of its processes for want of memory (its limit is " +
+         base::format_size(record.memory_limit) + ")";
+}
+
 std::string hang_in_words(const Record& record) {
   const Verdict verdict{static_cast<Hang>(record.hang), record.hang_thread,
                         record.hang_cpu_percent};
   const std::string words = in_words(verdict, record.pid);
   return words.empty() ? "" : "; " + words;
+}
+
+std::string death_itself(const Record& record, const ipc::CrashPage* report) {
+  switch (static_cast<ExitKind>(record.cause_kind)) {
+    case ExitKind::exit: return "exited with code " + std::to_string(record.cause_code);
+    case ExitKind::watchdog:
+      return "killed by the watchdog: it did not beat in time" + hang_in_words(record);
+    case ExitKind::lease:
+      return "killed over a lease: it held a task for too long" + hang_in_words(record);
+    case ExitKind::exec_failed:
+      return std::string("could not be started: ") + std::strerror(record.cause_code);
+    case ExitKind::oom: return for_want_of_memory(record, report);
+    default: break;
+  }
+  if (record.killed_for == static_cast<std::uint8_t>(KilledFor::not_ready)) {
+    return "killed because it was not ready in time";
+  }
+  return by_signal(record, report);
 }
 
 }  // namespace
@@ -103,22 +145,7 @@ std::string cause_of(const Record& record) {
 }
 
 std::string death_in_words(const Record& record, const ipc::CrashPage* report) {
-  switch (static_cast<ExitKind>(record.cause_kind)) {
-    case ExitKind::exit: return "exited with code " + std::to_string(record.cause_code);
-    case ExitKind::watchdog:
-      return "killed by the watchdog: it did not beat in time" + hang_in_words(record);
-    case ExitKind::lease:
-      return "killed over a lease: it held a task for too long" + hang_in_words(record);
-    case ExitKind::exec_failed:
-      return std::string("could not be started: ") + std::strerror(record.cause_code);
-    case ExitKind::oom:
-      return "out of memory" + (report != nullptr ? ": " + crash_in_words(record, *report) : "");
-    default: break;
-  }
-  if (record.killed_for == static_cast<std::uint8_t>(KilledFor::not_ready)) {
-    return "killed because it was not ready in time";
-  }
-  return by_signal(record, report);
+  return death_itself(record, report) + lost_children(record);
 }
 
 bool ran_out_of_memory(const ipc::CrashPage& page) {

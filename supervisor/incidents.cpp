@@ -108,14 +108,20 @@ void Incidents::examined(Slot slot, Generation generation, HangReport report) {
   known_[slot].hang = std::move(report);
 }
 
-ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool stopping) {
+ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool stopping,
+                         const MemoryDeath& memory) {
   const Slot slot = entry.slot;
   Known& known = known_[slot];
   const bool by_signal = entry.code != CLD_EXITED;
   auto report = pages_.read(slot, entry.generation);
   if (report && (!by_signal || report->signal != entry.status)) report.reset();
   ExitKind kind = by_signal ? ExitKind::signal : ExitKind::exit;
-  if (report && ran_out_of_memory(*report)) kind = ExitKind::oom;
+  const bool is_expected =
+      known.kill.generation == entry.generation && by_signal && known.kill.signal == entry.status;
+  const bool by_us = is_expected || dead.killed_for != KilledFor::nothing;
+  if ((report && ran_out_of_memory(*report)) || (memory.was_killed && !by_us)) {
+    kind = ExitKind::oom;
+  }
   if (entry.generation <= known.newest) return kind;
 
   const bool asked =
@@ -142,8 +148,6 @@ ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool
   }
   record.core_dumped = entry.code == CLD_DUMPED ? 1 : 0;
   record.cause_code = entry.status;
-  const bool is_expected =
-      known.kill.generation == entry.generation && by_signal && known.kill.signal == entry.status;
   if (is_expected) {
     record.t0_ns = known.kill.t0;
     record.killer = known.kill.sender;
@@ -152,6 +156,9 @@ ExitKind Incidents::died(const ExitEntry& entry, const InstanceState& dead, bool
   record.user_us = entry.user_us;
   record.system_us = entry.system_us;
   record.max_rss_kib = entry.max_rss_kib;
+  record.memory_limit = memory.limit;
+  record.oom_kills = memory.oom.kills;
+  record.at_memory_limit = memory.oom.own_limit ? 1 : 0;
   note(record, report ? &*report : nullptr, was_examined ? known.hang.threads : "");
   known.hang = {};
   return kind;

@@ -18,6 +18,7 @@
 #include "supervisor/hang_report.hpp"
 #include "supervisor/incident_store.hpp"
 #include "supervisor/keeper_client.hpp"
+#include "supervisor/worker_limits.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -49,8 +50,9 @@ class Incidents {
   void examined(Slot, Generation, HangReport);
 
   // Before anything is done about the exit; `dead` is the instance as it was. Returns the kind of exit, which the
-  // report may know better than the kernel. Idempotent.
-  ExitKind died(const ExitEntry& by_slot, const InstanceState& dead, bool stopping);
+  // report or a cgroup may know better than the signal. Idempotent.
+  ExitKind died(const ExitEntry& by_slot, const InstanceState& dead, bool stopping,
+                const MemoryDeath&);
   void failed_to_start(Slot, Generation, int error_number);
   void announced(const Announce&, TimeNs now);
   // What became ready before a predecessor of this brain could say so.

@@ -77,6 +77,7 @@ Result<base::Credentials> look_up_user(const std::string& name) {
   return credentials;
 }
 
+// Those that are always set as rlimits; memory and pids are the affair of WorkerLimits.
 std::vector<base::ResourceLimit> resource_limits(const WorkerConfig& worker, std::uint64_t nofile) {
   const Limits& limits = worker.limits;
   std::vector<base::ResourceLimit> list;
@@ -88,11 +89,9 @@ std::vector<base::ResourceLimit> resource_limits(const WorkerConfig& worker, std
   ::getrlimit(RLIMIT_NOFILE, &own);
   list.push_back(
       {RLIMIT_NOFILE, limits.nofile.value_or(nofile), limits.nofile.value_or(own.rlim_max)});
-  if (limits.memory) add(RLIMIT_AS, *limits.memory);
   // What a confined worker had in memory stays off the disk, unless somebody asks for it by name.
   const bool no_core = worker.sandbox != Sandbox::none && !limits.core;
   if (limits.core || no_core) add(RLIMIT_CORE, limits.core.value_or(0));
-  if (limits.pids) add(RLIMIT_NPROC, *limits.pids);
   if (limits.cpu) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu).count();
     add(RLIMIT_CPU, static_cast<std::uint64_t>(seconds));
@@ -131,12 +130,14 @@ bool may_pass(int error_number) {
 }  // namespace
 
 Processes::Processes(const SystemConfig& config, const Plan& plan, const BrainArguments& arguments,
-                     KeeperClient& keeper, StateRegion& state, std::uint64_t system_id)
+                     KeeperClient& keeper, StateRegion& state, WorkerLimits& limits,
+                     std::uint64_t system_id)
     : config_(config),
       plan_(plan),
       arguments_(arguments),
       keeper_(keeper),
       state_(state),
+      limits_(limits),
       system_id_(system_id),
       living_(state_layout::slot_count) {}
 
@@ -212,7 +213,9 @@ StartOutcome Processes::start(Slot slot, Generation generation, const StartFds& 
     outcome.program_at_fault = true;
     return outcome;
   }
-  return launch(slot, generation, *plan);
+  auto outcome = launch(slot, generation, *plan);
+  if (outcome.pid == 0) limits_.ended(slot, outcome.generation);
+  return outcome;
 }
 
 StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
@@ -223,6 +226,7 @@ StartOutcome Processes::start_internal(Slot slot, base::SpawnPlan& plan) {
 StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan& plan) {
   StartOutcome outcome;
   outcome.generation = state_.bump(slot, generation);
+  limits_.prepare(slot, outcome.generation, plan);
   ClaimTicket ticket = state_.ticket(slot, outcome.generation);
   std::size_t texts = 0;
   for (std::string& entry : plan.env) {  // those stand first
@@ -247,6 +251,7 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     outcome.program_at_fault = !may_pass(failure.error_number);
     return outcome;
   }
+  limits_.started(slot, outcome.generation, *spawned);
   if (state_.claim(slot).pid == 0) {
     // Killed before it could say whose it is, so that the keeper reaps it as nobody's: it never began.
     outcome.error = make_error(
@@ -264,6 +269,7 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
 void Processes::adopt(Slot slot, Generation generation, std::int32_t pid) {
   auto pidfd = base::open_pidfd(pid);
   living_[slot] = {generation, pid, pidfd ? std::move(*pidfd) : base::UniqueFd{}};
+  limits_.adopt(slot, generation, pid);
 }
 
 void Processes::ended(Slot slot) noexcept {
@@ -274,6 +280,14 @@ void Processes::ended(Slot slot) noexcept {
 bool Processes::alive(Slot slot) const noexcept { return living_[slot].pid != 0; }
 Generation Processes::generation(Slot slot) const noexcept { return living_[slot].generation; }
 std::int32_t Processes::pid(Slot slot) const noexcept { return living_[slot].pid; }
+
+std::vector<Generation> Processes::living() const {
+  std::vector<Generation> generations(living_.size());
+  for (Slot slot = 0; slot < living_.size(); ++slot) {
+    if (alive(slot)) generations[slot] = generation(slot);
+  }
+  return generations;
+}
 
 bool Processes::is_living(std::int32_t pid) const noexcept {
   return std::any_of(living_.begin(), living_.end(),
@@ -320,6 +334,7 @@ std::optional<std::vector<pid_t>> Processes::strangers() const {
 // Who is left over in state D or is not ours to kill stays; the next sweep finds it again. Killing a
 // stranger brings its own children to the keeper, so it is done until nobody is found.
 void Processes::sweep(Slot slot, Generation generation) {
+  limits_.ended(slot, generation);
   const std::string mark = cookie(slot, generation);
   const auto deadline = Deadline::in(sweep_patience);
   for (bool found = true; found && !deadline.expired();) {

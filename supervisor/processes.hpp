@@ -13,6 +13,7 @@
 #include "supervisor/keeper_client.hpp"
 #include "supervisor/plain_start.hpp"
 #include "supervisor/state_region.hpp"
+#include "supervisor/worker_limits.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -37,7 +38,7 @@ struct StartOutcome {
 class Processes {
  public:
   Processes(const SystemConfig&, const Plan&, const BrainArguments&, KeeperClient&, StateRegion&,
-            std::uint64_t system_id);
+            WorkerLimits&, std::uint64_t system_id);
 
   StartOutcome start(Slot, Generation, const StartFds&);
   // The same for a program of the supervisor's own, in an internal slot.
@@ -51,6 +52,7 @@ class Processes {
 
   bool alive(Slot) const noexcept;
   Generation generation(Slot) const noexcept;
+  std::vector<Generation> living() const;  // by slot; 0 where none lives
   std::int32_t pid(Slot) const noexcept;
 
   // "NAME=VALUE" in the environment of all that descends from an incarnation, unless it is taken out there.
@@ -82,6 +84,7 @@ class Processes {
   const BrainArguments& arguments_;
   KeeperClient& keeper_;
   StateRegion& state_;
+  WorkerLimits& limits_;
   std::uint64_t system_id_;
   std::vector<Living> living_;  // by slot, the internal ones last
 };

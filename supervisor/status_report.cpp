@@ -11,6 +11,7 @@
 #include "supervisor/event_journal.hpp"
 #include "supervisor/plain_desk.hpp"
 #include "supervisor/sandbox.hpp"
+#include "supervisor/worker_limits.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -66,6 +67,9 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
   if (const auto complaint = sandbox["complaint"].get<std::string>(); !complaint.empty()) {
     why += "; " + complaint;
   }
+  if (const auto complaint = from.limits.complaint(slot); !complaint.empty()) {
+    why += "; " + complaint;
+  }
   const GroupIndex group = from.plan.workers[plan.worker_index].group;
   return {{"name", plan.name},
           {"worker", plan.worker},
@@ -86,6 +90,7 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
            from.plain.speaks(slot) ? from.plain.status_text(slot) : from.desk.status_text(slot)},
           {"notify", from.plain.status(slot)},
           {"sandbox", sandbox},
+          {"limits", from.limits.status(slot, instance.pid, instance.generation)},
           {"reason", why}};
 }
 

@@ -16,6 +16,7 @@
 namespace bulkhead::supervisor {
 
 class PlainDesk;
+class WorkerLimits;
 
 struct StatusSources {
   const BrainArguments& arguments;
@@ -30,6 +31,7 @@ struct StatusSources {
   const HeldSockets& sockets;
   const SystemConfig& config;
   const PlainDesk& plain;
+  const WorkerLimits& limits;
 };
 
 // `name` is "" for everything, a worker or an instance. Errors: not_found, naming what there is.

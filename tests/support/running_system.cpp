@@ -63,10 +63,12 @@ bool all_ready(const nlohmann::json& status) {
   return true;
 }
 
-RunningSystem::RunningSystem(const std::string& name, const std::string& config)
+RunningSystem::RunningSystem(const std::string& name, const std::string& config,
+                             std::vector<std::string> through)
     : directory_(std::make_unique<TemporaryDirectory>()),
       name_(name),
       config_path_(directory_->write("config.json", config)),
+      through_(std::move(through)),
       keeper_(start()) {}
 
 RunningSystem::RunningSystem(const std::string& name, const ConfigFile& file)
@@ -79,8 +81,9 @@ base::ChildProcess RunningSystem::start() const {
   base::UniqueFd output{
       ::open(directory_->path("output").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
   base::SpawnPlan plan;
-  plan.executable = BULKHEAD_PROGRAM;
-  plan.argv = {BULKHEAD_PROGRAM, "run", config_path_};
+  plan.argv = through_;
+  plan.argv.insert(plan.argv.end(), {BULKHEAD_PROGRAM, "run", config_path_});
+  plan.executable = plan.argv[0];
   for (char** entry = environ; *entry != nullptr; ++entry) plan.env.emplace_back(*entry);
   plan.env.push_back("BULKHEAD_RUNTIME_DIR=" + directory_->path("run"));
   plan.output = plan.errors = output.get();

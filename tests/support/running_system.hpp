@@ -26,7 +26,9 @@ struct ConfigFile {
 class RunningSystem {
  public:
   // Writes `config` (JSON) into the directory and starts it; `name` is the config's name.
-  RunningSystem(const std::string& name, const std::string& config);
+  // `through` are the words of a command that executes what follows it; none: `bulkhead` itself.
+  RunningSystem(const std::string& name, const std::string& config,
+                std::vector<std::string> through = {});
   // Starts a config file where it lies.
   RunningSystem(const std::string& name, const ConfigFile& file);
   ~RunningSystem();  // SIGKILLs what is left
@@ -69,6 +71,7 @@ class RunningSystem {
   std::unique_ptr<TemporaryDirectory> directory_;
   std::string name_;
   std::string config_path_;
+  std::vector<std::string> through_;
   base::ChildProcess keeper_;
   std::optional<Connection> connection_;
 };

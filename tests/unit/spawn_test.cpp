@@ -193,6 +193,53 @@ TEST(Spawn, makes_a_session_or_a_process_group) {
   EXPECT_EQ(describe_child().at("group"), std::to_string(::getpgrp()));
 }
 
+// The file stands for a cgroup.procs, and is written by the child as that would be.
+TEST(Spawn, enters_cgroups_by_writing_itself_into_them) {
+  auto procs = make_memfd("procs", false);
+  ASSERT_TRUE(procs);
+  SpawnPlan plan = role("describe", -1);
+  plan.cgroups = {{procs->get(), {RLIMIT_CORE, 0, 0}}};
+  auto spawned = spawn(plan);
+  ASSERT_TRUE(spawned);
+  EXPECT_EQ(spawned->cgroup_refusals, std::vector<int>{0});
+  ChildProcess child(std::move(*spawned), ChildProcess::OnDestroy::kill);
+  EXPECT_EQ(*child.wait(watchdog()), ExitStatus{Exited{0}});
+  char text[8] = {};
+  EXPECT_EQ(::pread(procs->get(), text, sizeof text, 0), 1);
+  EXPECT_EQ(text[0], '0');
+}
+
+TEST(Spawn, sets_the_limit_instead_of_a_cgroup_that_refuses_and_says_why) {
+  const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
+  ASSERT_TRUE(full.is_open());
+  std::vector<int> refusals;
+  const auto limits_of_child = [&](const UniqueFd& procs) {
+    SpawnPlan plan = role("describe", -1);
+    plan.executable = "/bin/sh";
+    plan.argv = {"sh", "-c", "test \"$(ulimit -n)\" = 77"};
+    plan.env = {"PATH=/usr/bin:/bin"};
+    plan.cgroups = {{procs.get(), {RLIMIT_NOFILE, 77, 77}}};
+    auto spawned = spawn(plan);
+    EXPECT_TRUE(spawned);
+    refusals = spawned->cgroup_refusals;
+    ChildProcess child(std::move(*spawned), ChildProcess::OnDestroy::kill);
+    return *child.wait(watchdog());
+  };
+  EXPECT_EQ(limits_of_child(full), ExitStatus{Exited{0}});
+  EXPECT_EQ(refusals, std::vector<int>{ENOSPC});
+  const UniqueFd takes{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+  EXPECT_EQ(limits_of_child(takes), ExitStatus{Exited{1}}) << "it has entered, and needs no limit";
+}
+
+TEST(Spawn, without_the_limit_instead_of_a_cgroup_there_is_no_start) {
+  const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
+  SpawnPlan plan = role("describe", -1);
+  plan.cgroups = {{full.get(), {9999, 0, 0}}};
+  ExecFailure failure;
+  EXPECT_FALSE(spawn(plan, &failure));
+  EXPECT_EQ(failure.stage, SpawnStage::limits);
+}
+
 TEST(Spawn, sets_limits_umask_nice_affinity_and_no_new_privs) {
   const auto fields = describe_child([](SpawnPlan& plan) {
     plan.limits = {{RLIMIT_CORE, 0, 0}};
