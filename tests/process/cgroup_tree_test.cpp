@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,9 @@ class Delegated : public testing::Test {
     if (!base::has_word(text_of(own->directory + "/cgroup.controllers"), controller)) {
       GTEST_SKIP() << "our cgroup (v2) is not given the controller hugetlb";
     }
+    // The hierarchy is the machine's: what one test takes back, another one may be using.
+    lock_.reset(::open(own->directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_EQ(::flock(lock_.get(), LOCK_EX), 0);
     control_ = own->directory + "/cgroup.subtree_control";
     if (!base::has_word(text_of(control_), controller)) {
       const auto handed = base::write_control(control_, "+hugetlb");
@@ -66,6 +70,7 @@ class Delegated : public testing::Test {
     if (take_back_) {
       EXPECT_TRUE(base::write_control(control_, "-hugetlb"));
     }
+    if (lock_.is_open()) ::flock(lock_.get(), LOCK_UN);
   }
 
   // What a process in the cgroup says, which plays the keeper and the brain in one. Ends with it.
@@ -90,6 +95,7 @@ class Delegated : public testing::Test {
     return said;
   }
 
+  base::UniqueFd lock_;
   std::string service_, control_;
   bool take_back_ = false;
 };
