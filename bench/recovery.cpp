@@ -27,41 +27,47 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr const char* system_name = "bench-recovery";
-constexpr const char* config = R"({
-  "version": 1, "name": "bench-recovery",
-  "workers": { "echo": { "command": ["echo-worker"], "provides": ["echo"],
-                         "ready": { "type": "notify", "timeout": "10s" },
-                         "restart": { "backoff": { "initial": "0ms" }, "limit": "none" } } }
-})";
+json config_with(int spares) {
+  return {{"version", 1},
+          {"name", system_name},
+          {"workers",
+           {{"echo",
+             {{"command", {"echo-worker"}},
+              {"provides", {"echo"}},
+              {"ready", {{"type", "notify"}, {"timeout", "10s"}}},
+              {"restart", {{"backoff", {{"initial", "0ms"}}}, {"limit", "none"}}},
+              {"warm_spares", spares}}}}}};
+}
 // Between a recovery and the next kill, so that each death hits a system at rest.
 constexpr int rest_ms = 10;
 
 // A system in a runtime directory of its own; both go with it.
 class PrivateSystem {
  public:
-  static Result<std::unique_ptr<PrivateSystem>> start(const std::string& program);
+  static Result<std::unique_ptr<PrivateSystem>> start(const RecoveryOptions&);
   ~PrivateSystem();
   Connection& connection() noexcept { return *connection_; }
 
  private:
-  Result<void> run(const std::string& program);
+  Result<void> run(const RecoveryOptions&);
 
   fs::path directory_;
   std::optional<Connection> connection_;
 };
 
-Result<std::unique_ptr<PrivateSystem>> PrivateSystem::start(const std::string& program) {
+Result<std::unique_ptr<PrivateSystem>> PrivateSystem::start(const RecoveryOptions& options) {
   std::string pattern = (fs::temp_directory_path() / "bulkhead-bench-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) return errno_error(errno, "make " + pattern);
   auto system = std::make_unique<PrivateSystem>();
   system->directory_ = pattern;
-  if (const auto up = system->run(program); !up) return up.error();
+  if (const auto up = system->run(options); !up) return up.error();
   return system;
 }
 
-Result<void> PrivateSystem::run(const std::string& program) {
+Result<void> PrivateSystem::run(const RecoveryOptions& options) {
   const std::string path = directory_ / "recovery.json";
-  std::ofstream(path) << config;
+  const std::string& program = options.program;
+  std::ofstream(path) << config_with(options.warm_spare ? 1 : 0);
   base::SpawnPlan plan;
   plan.executable = program;
   plan.argv = {program, "run", "--detach", path};
@@ -88,23 +94,24 @@ PrivateSystem::~PrivateSystem() {
   fs::remove_all(directory_, ignored);
 }
 
-// Kills at each ready, and takes the times that the events carry.
+// Kills whenever all that is wanted is ready, and takes the times that the events carry.
 class Killing {
  public:
-  explicit Killing(int kills) : left_(kills) {}
+  explicit Killing(const RecoveryOptions& options)
+      : left_(options.kills), with_spare_(options.warm_spare) {}
 
   // False when it is over: all are done, or `failure` tells why not.
   bool take(const json& event) {
     const auto type = event.at("type").get<std::string>();
     const auto t_ns = event.at("t_ns").get<std::uint64_t>();
     if (type == "worker.exited" && t0_ns_ != 0) detected_us_.push_back(since_kill_us(t_ns));
-    if (type != "worker.ready") return true;
-    if (t0_ns_ != 0) {
-      ready_us_.push_back(since_kill_us(t_ns));
-      if (--left_ == 0) return false;
-    }
+    if (type == "worker.promoted") was_promoted_ = true;
+    if (type == "spare.ready") has_spare_ = true;
+    if (type == "worker.ready" && !took_over(event, t_ns)) return false;
+    if (pid_ == 0 || (with_spare_ && !has_spare_)) return true;
     ::poll(nullptr, 0, rest_ms);
-    return kill(event.at("pid").get<int>());
+    has_spare_ = was_promoted_ = false;
+    return kill(std::exchange(pid_, 0));
   }
 
   Result<void> outcome() const { return failure_; }
@@ -114,6 +121,19 @@ class Killing {
  private:
   double since_kill_us(std::uint64_t t_ns) const {
     return (static_cast<double>(t_ns) - static_cast<double>(t0_ns_)) / 1e3;
+  }
+
+  // False when that was the last, or not what is measured.
+  bool took_over(const json& event, std::uint64_t t_ns) {
+    pid_ = event.at("pid").get<int>();
+    if (t0_ns_ == 0) return true;
+    if (was_promoted_ != with_spare_) {
+      failure_ =
+          make_error(Errc::exec_failed, "a death was answered by a start instead of a spare");
+      return false;
+    }
+    ready_us_.push_back(since_kill_us(t_ns));
+    return --left_ > 0;
   }
 
   bool kill(int pid) {
@@ -128,6 +148,9 @@ class Killing {
   }
 
   int left_;
+  const bool with_spare_;
+  bool has_spare_ = false, was_promoted_ = false;
+  int pid_ = 0;              // of the worker that is ready; 0: it is not
   std::uint64_t t0_ns_ = 0;  // of the latest kill
   std::vector<double> detected_us_, ready_us_;
   Result<void> failure_;
@@ -136,9 +159,9 @@ class Killing {
 }  // namespace
 
 Result<json> measure_recovery(const RecoveryOptions& options) {
-  auto system = PrivateSystem::start(options.program);
+  auto system = PrivateSystem::start(options);
   if (!system) return system.error();
-  Killing killing(options.kills);
+  Killing killing(options);
   const auto followed = (*system)->connection().follow_events(
       1, [&](const json& event) { return killing.take(event); },
       Deadline::in(10s + options.kills * 1s));
@@ -148,7 +171,7 @@ Result<json> measure_recovery(const RecoveryOptions& options) {
   auto& ready = killing.ready_us();
   return json{{"bench", "recovery"},
               {"cause", "SIGKILL"},
-              {"warm_spare", false},
+              {"warm_spare", options.warm_spare},
               {"n", ready.size()},
               {"detected_p50_us", percentile(detected, 0.50)},
               {"detected_p99_us", percentile(detected, 0.99)},

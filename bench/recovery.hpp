@@ -11,9 +11,11 @@ namespace bulkhead::bench {
 struct RecoveryOptions {
   std::string program;  // the command `bulkhead`, which starts the system
   int kills = 200;
+  bool warm_spare = false;  // each death is answered by a process that waited for it
 };
 
-// One row: from just before SIGKILL is sent to the keeper's seeing the death, and to the successor's ready.
+// One row: from just before SIGKILL is sent to the supervisor's knowing of the death, and to the successor's ready.
+// With a warm spare each kill waits until there is one again. Errors: exec_failed, too, for a death that no spare answered.
 // Blocking: a few milliseconds a kill. The system is gone when it returns.
 Result<nlohmann::json> measure_recovery(const RecoveryOptions&);
 

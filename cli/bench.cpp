@@ -29,6 +29,7 @@ std::string microseconds(const json& row, const char* key) {
 
 void show_recovery(const json& rows) {
   Table table({{"CAUSE"},
+               {"WARM SPARE"},
                {"KILLS", Align::right},
                {"DETECTED p50", Align::right},
                {"p99", Align::right},
@@ -37,6 +38,7 @@ void show_recovery(const json& rows) {
                {"MAX", Align::right}});
   for (const auto& row : rows) {
     table.add({{row.at("cause").get<std::string>()},
+               {row.at("warm_spare").get<bool>() ? "yes" : "no"},
                {row.at("n").dump()},
                {microseconds(row, "detected_p50_us")},
                {microseconds(row, "detected_p99_us")},
@@ -122,9 +124,13 @@ Outcome bench_recovery(const BenchOptions& options) {
   bench::RecoveryOptions recovery;
   recovery.program = program_path();
   recovery.kills = options.kills.value_or(options.quick ? 30 : 200);
-  const auto row = bench::measure_recovery(recovery);
-  if (!row) return complain(row.error());
-  const json rows = json::array({*row});
+  json rows = json::array();
+  for (const bool warm_spare : {false, true}) {
+    recovery.warm_spare = warm_spare;
+    auto row = bench::measure_recovery(recovery);
+    if (!row) return complain(row.error());
+    rows.push_back(std::move(*row));
+  }
   show_recovery(rows);
   return write_figures(options.json_path, rows);
 }

@@ -178,8 +178,10 @@ void ChaosWatch::check_leftovers() {
 
 std::set<int> ChaosWatch::find_strangers() const {
   std::set<int> known{status_["supervisor"]["brain_pid"]};
-  for (const auto& worker : status_["workers"]) {
-    if (worker["pid"].is_number()) known.insert(worker["pid"].get<int>());
+  for (const char* const part : {"workers", "spares"}) {
+    for (const auto& process : status_[part]) {
+      if (process["pid"].is_number()) known.insert(process["pid"].get<int>());
+    }
   }
   const int keeper = status_["supervisor"]["keeper_pid"];
   const auto children = base::children_of(keeper);
@@ -195,7 +197,8 @@ std::set<int> ChaosWatch::find_strangers() const {
 
 void ChaosWatch::check_descriptors() {
   const std::size_t inherited =
-      inherited_per_pair * pairs_ + inherited_per_instance * status_["workers"].size();
+      inherited_per_pair * pairs_ +
+      inherited_per_instance * (status_["workers"].size() + status_["spares"].size());
   for (const auto& [who, before] : descriptors_) {
     const std::size_t now = count_descriptors(status_["supervisor"][who + "_pid"]);
     if (now > before + descriptors_spare + (who == "brain" ? inherited : links_.size())) {

@@ -66,9 +66,14 @@ std::string EventText::line(const json& event) {
 EventText::Words EventText::words_for(const json& event) {
   const std::string type = string(event, "type");
   if (type == "worker.starting") return {"starting", Colour::dim};
+  if (type == "worker.promoted") return {"promoted" + because(event), Colour::dim};
   if (type == "worker.ready") return ready(event);
   if (type == "worker.exited") return exited(event);
-  if (type == "worker.backoff") {
+  if (type == "spare.ready") return {"waits to step in, " + pid_text(event), Colour::dim};
+  if (type == "spare.exited") {
+    return {"ended: " + exit_text(event.value("exit", json())), Colour::dim};
+  }
+  if (type == "worker.backoff" || type == "spare.backoff") {
     const auto wait = number(event, "until_ns") - number(event, "t_ns");
     return {
         "starts again in " + span_text(std::chrono::nanoseconds(std::max<std::int64_t>(wait, 0))),

@@ -132,6 +132,18 @@ std::string links_table(const json& links, bool colours) {
   return table.empty() ? "" : "\n" + table.render(colours);
 }
 
+std::string spares_table(const json& spares, bool colours) {
+  Table table({{"SPARE"}, {"STATE"}, {"PID", Align::right}, {"DEATHS", Align::right}, {"WHY"}});
+  for (const auto& spare : spares) {
+    table.add({{text(spare, "name")},
+               {text(spare, "state")},
+               {text(spare, "pid")},
+               {text(spare, "deaths")},
+               {text(spare, "reason")}});
+  }
+  return table.empty() ? "" : "\n" + table.render(colours);
+}
+
 std::string sockets_table(const json& sockets, bool colours) {
   Table table({{"SOCKET"}, {"LISTENS AT"}, {"GIVEN TO"}});
   for (const auto& socket : sockets) {
@@ -161,7 +173,8 @@ std::string page(const json& answer, bool colours) {
     return found == answer.end() ? empty : *found;
   };
   return headline(part("supervisor"), colours) + workers_table(part("workers"), colours) +
-         links_table(part("links"), colours) + sockets_table(part("sockets"), colours);
+         spares_table(part("spares"), colours) + links_table(part("links"), colours) +
+         sockets_table(part("sockets"), colours);
 }
 
 // False when nobody reads our output any more.

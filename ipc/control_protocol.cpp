@@ -127,7 +127,8 @@ Result<HelloWorker> decode(const Json& params) {
 Json encode(const HelloAnswer& answer) {
   auto fds = Json::array({"attention"});
   if (answer.crash) fds.push_back("crash");
-  return {{"name", answer.name},
+  if (!answer.cookie.empty()) fds.push_back("output");
+  Json to{{"name", answer.name},
           {"worker", answer.worker},
           {"index", answer.index},
           {"generation", answer.generation},
@@ -136,6 +137,8 @@ Json encode(const HelloAnswer& answer) {
           {"watchdog_ms", answer.watchdog_ms},
           {"provides", answer.provides},
           {"fds", std::move(fds)}};
+  if (!answer.cookie.empty()) to["cookie"] = answer.cookie;
+  return to;
 }
 
 template <>
@@ -151,6 +154,7 @@ Result<HelloAnswer> decode(const Json& params) {
       .required("links", answer.links)
       .optional("watchdog_ms", answer.watchdog_ms)
       .optional("provides", answer.provides)
+      .optional("cookie", answer.cookie)
       .optional("fds", fds);
   answer.crash = std::find(fds.begin(), fds.end(), "crash") != fds.end();
   return in.finish(std::move(answer));

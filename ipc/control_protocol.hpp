@@ -57,11 +57,11 @@ struct Versions {  // inside every hello and its answer to a client
 // Errors: version_mismatch, naming both versions.
 Result<void> check_versions(const Versions& theirs, std::string_view who);
 
-struct HelloWorker {  // fds: beat
+struct HelloWorker {  // fds: beat. A spare's is answered when it becomes an instance
   Versions versions;
   std::uint32_t generation = 0;
 };
-struct HelloAnswer {  // fds: attention, and crash where that is set
+struct HelloAnswer {  // fds: attention; crash, where set; output, where there is a cookie
   std::string name, worker;
   std::uint32_t index = 0, generation = 0;
   Json config;
@@ -69,6 +69,7 @@ struct HelloAnswer {  // fds: attention, and crash where that is set
   std::uint64_t watchdog_ms = 0;  // 0: nobody watches the beat
   std::vector<std::string> provides;
   bool crash = false;  // somebody keeps crash reports
+  std::string cookie;  // to one that was a spare: "NAME=VALUE", for its environment
 };
 struct HelloClient {
   Versions versions;
@@ -84,7 +85,6 @@ enum class HelloRole : std::uint8_t { worker, client };
 struct Ready {
   std::uint32_t generation = 0;
 };
-
 enum class LinkRole : std::uint8_t { from, to, client, server };
 struct LinkOpen {  // fds: predecessor, journal and lease, where those are set
   std::string pair, link;

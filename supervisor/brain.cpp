@@ -31,6 +31,7 @@ int Brain::run() {
   await_bell();
   await_pulse();
   on_bell();  // what came before we listened
+  end_former_spares();
   limits_.collect(processes_.living());
   begin_rollout();
   roll();
@@ -50,8 +51,13 @@ std::vector<Living> Brain::find_living() {
     if (slot >= living.size() && slot < first_internal_slot) continue;
     const Claim claim = state_.settle(slot);
     if (claim.pid <= 0) continue;
+    if (is_instance(slot, claim, living)) {
+      state_.end(slot, claim.generation);
+      continue;
+    }
     if (slot < living.size()) living[slot] = {claim.generation, claim.pid};
     processes_.adopt(slot, claim.generation, claim.pid);
+    recall_spare(slot);
   }
   return living;
 }
@@ -60,7 +66,9 @@ void Brain::take_over() {
   const TimeNs began = base::monotonic_ns();
   const bool fresh = !state_.load_system().has_value();
   settle_in(configs_.running());
+  find_former_spares();
   const auto living = find_living();
+  find_outdated_spares(living);
   introducer_.restore();
   desk_.restore();
   if (!fresh) {
@@ -73,12 +81,14 @@ void Brain::take_over() {
   begin_internals();
   if (record_.stopping != 0) stop_requests_seen_ = std::min(keeper_.stop_requests(), 1U);
   supervision_.begin(living, fresh, began);
+  renew_outdated_spares();
   incidents_.restore(supervision_.state().instances);
   for (Slot slot = 0; slot < living.size(); ++slot) {
     const auto& instance = supervision_.instance(slot);
     if (living[slot].pid != 0 && instance.status == InstanceStatus::ready)
       plain_.became_ready(slot);
-    if (living[slot].pid == 0 || instance.status != InstanceStatus::starting) continue;
+    const bool starts = living[slot].pid != 0 && instance.status == InstanceStatus::starting;
+    if (!starts || plan_.instances[slot].is_spare) continue;
     const auto& ready = config_.workers[plan_.instances[slot].worker_index].ready;
     if (ready.type == ReadyType::port) probes_.begin(slot, living[slot].generation, ready.port);
   }
@@ -112,8 +122,11 @@ void Brain::on_bell() {
 
 void Brain::on_exit(const ExitEntry& entry) {
   const auto known = state_.slot_at(entry.slot);
-  if (!known) return;  // of an earlier config, and carried out then
+  if (!known) return state_.end_at(entry.slot, entry.generation);  // of an earlier config
   const Slot slot = *known;
+  if (slot < plan_.instances.size() && plan_.instances[slot].is_spare) {
+    return on_spare_exit(slot, entry);
+  }
   if (processes_.generation(slot) == entry.generation) processes_.ended(slot);
   state_.end(slot, entry.generation);
   if (slot >= first_internal_slot) return on_internal_exit(slot);
@@ -165,13 +178,20 @@ void Brain::spawn(Slot slot, Generation generation) {
   }
   if (outcome.pid != 0) {
     supervision_.apply(Started{slot, outcome.generation, outcome.pid});
-    if (config.ready.type == ReadyType::port) {
+    if (config.ready.type == ReadyType::port && !plan.is_spare) {
       probes_.begin(slot, outcome.generation, config.ready.port);
     }
     return;
   }
+  failed_to_start(slot, outcome);
+}
+
+void Brain::failed_to_start(Slot slot, const StartOutcome& outcome) {
+  const InstancePlan& plan = plan_.instances[slot];
   std::fprintf(stderr, "bulkhead: %s: %s\n", plan.name.c_str(), outcome.error->to_string().c_str());
-  incidents_.failed_to_start(slot, outcome.generation, outcome.error_number);
+  if (!plan.is_spare) {
+    incidents_.failed_to_start(slot, outcome.generation, outcome.error_number);
+  }
   if (outcome.program_at_fault) {
     supervision_.apply(ExecFailed{slot, outcome.generation, outcome.error_number});
   } else {

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -56,6 +57,20 @@ class Brain {
   void on_exit(const ExitEntry&);
   void on_internal_exit(Slot);
   void spawn(Slot, Generation);
+  void failed_to_start(Slot, const StartOutcome&);
+
+  // brain_spares.cpp
+  void promote(const Promote&);
+  bool is_instance(Slot spare, const Claim&, const std::vector<Living>&) const;
+  std::optional<Slot> instance_that_was(Slot spare, const ExitEntry&) const;
+  void recall_spare(Slot);
+  void on_spare_exit(Slot, const ExitEntry&);
+  void announce_spare(const Announce&);
+  void find_former_spares();
+  void end_former_spares();
+  bool is_outdated(const WorkerPlan&) const;
+  void find_outdated_spares(const std::vector<Living>&);
+  void renew_outdated_spares();
   void announce(const Announce&);
   void violated(Slot, const Error&);
   void quarantined(const Introducer::Quarantined&, const ipc::TaskQuarantined&);
@@ -123,6 +138,14 @@ class Brain {
   std::vector<Violations> violations_;  // by slot
   std::vector<std::string>
       former_logs_;  // of instances that are gone: the logger has to let go of them
+  // Processes whose place in the state memory no instance has: spares that a reload took away.
+  struct FormerSpare {
+    Slot seat;
+    Generation generation;
+    base::UniqueFd pidfd;
+  };
+  std::vector<FormerSpare> former_spares_;
+  std::map<Slot, Generation> outdated_spares_;  // begun under another config than is in force
   PortProbes probes_;
   HangDesk hangs_;
   InternalWorker logger_, viewer_, web_;

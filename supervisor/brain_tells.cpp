@@ -31,10 +31,11 @@ void Brain::quarantined(const Introducer::Quarantined& in, const ipc::TaskQuaran
 }
 
 void Brain::announce(const Announce& what) {
-  static constexpr EventType types[] = {EventType::worker_starting, EventType::worker_ready,
-                                        EventType::worker_exited,   EventType::worker_backoff,
-                                        EventType::worker_stopping, EventType::worker_stopped,
-                                        EventType::worker_failed,   EventType::worker_quarantined};
+  static constexpr EventType types[] = {
+      EventType::worker_starting, EventType::worker_ready,       EventType::worker_exited,
+      EventType::worker_backoff,  EventType::worker_stopping,    EventType::worker_stopped,
+      EventType::worker_failed,   EventType::worker_quarantined, EventType::worker_promoted};
+  if (plan_.instances[what.slot].is_spare) return announce_spare(what);
   const auto type = types[static_cast<std::size_t>(what.type)];
   const TimeNs now = base::monotonic_ns();
   if (what.type == Announce::Type::ready) plain_.became_ready(what.slot);
@@ -44,6 +45,9 @@ void Brain::announce(const Announce& what) {
   const bool with_group =
       type == EventType::worker_stopping && instance.with_group != WithGroup::nothing;
   if (type == EventType::worker_failed) text = reason(plan_, supervision_.state(), what.slot, now);
+  if (type == EventType::worker_promoted) {
+    text = "was " + spare_name(plan_.instances[what.slot].worker, instance.was_spare_index);
+  }
   if (with_group) text = "with group " + plan_.groups[instance.held_by].name;
   api_.happened(journal_.worker(type, what, text, now));
   incidents_.announced(what, now);

@@ -97,11 +97,12 @@ Supervision::Shell Brain::make_shell() {
             processes_.stop_group(slot, stop.signal);
           },
           [this](Slot slot) { processes_.kill_tree(slot); },
-          [this](Slot slot) { processes_.sweep(slot, processes_.generation(slot)); },
+          [this](Slot slot) { processes_.sweep(slot); },
           [this](const Announce& what) { announce(what); },
           [this](int exit_code) { finished(exit_code); },
           [this] { changed(); },
-          [this] { boost::asio::post(io_, [this] { supervision_.go_on(); }); }};
+          [this] { boost::asio::post(io_, [this] { supervision_.go_on(); }); },
+          [this](const Promote& wanted) { promote(wanted); }};
 }
 
 WorkerPost Brain::make_post() {
@@ -118,7 +119,10 @@ WorkerDesk::Callbacks Brain::make_desk_callbacks() {
           [this](Slot slot, Generation of) { became_ready(slot, of); },
           [this](Slot slot, const Error& error) { violated(slot, error); },
           [this](const auto& where, const auto& task) { quarantined(where, task); },
-          [this](Slot slot) { return crash_pages_.page(slot); }};
+          [this](Slot slot) { return crash_pages_.page(slot); },
+          [this](Slot slot) { return supervision_.instance(slot).was_spare; },
+          [this](Slot slot) { return processes_.cookie(slot, processes_.generation(slot)); },
+          [this](Slot slot) { return logs_.output(slot, logger_.port()); }};
 }
 
 DeadLetters::Callbacks Brain::make_letter_callbacks() {

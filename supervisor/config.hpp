@@ -116,8 +116,8 @@ struct WorkerConfig {
   Affinity affinity;
   std::optional<int> nice;
   Sandbox sandbox = Sandbox::none;
-  bool runtime =
-      true;  // false: a plain program, without a control descriptor; it may speak sd_notify
+  std::uint32_t warm_spares = 0;  // processes of it that wait to become one of its instances
+  bool runtime = true;  // false: a plain program, without control descriptor; may speak sd_notify
   std::vector<Provided> provides;
   std::vector<std::string> sockets;  // that it is given, as LISTEN_FDS in this order
   std::string config_json = "{}";    // handed to the worker as it stands

@@ -102,7 +102,8 @@ class CycleSearch {
 };
 
 std::uint64_t store_places_of(const WorkerConfig& worker) {
-  return worker.instances * places_of_instance(worker.runtime, worker.watchdog.has_value());
+  return (worker.instances + worker.warm_spares) *
+         places_of_instance(worker.runtime, worker.watchdog.has_value());
 }
 
 bool can_complete(const WorkerConfig& worker) {
@@ -163,7 +164,8 @@ void check_totals(Draft& draft) {
   };
   for (std::size_t i = 0; i < draft.config.workers.size(); ++i) {
     const WorkerConfig& worker = draft.config.workers[i];
-    check(draft.worker_at[i], worker.instances, instances, instances_max, "instances");
+    check(draft.worker_at[i], worker.instances + worker.warm_spares, instances, instances_max,
+          "instances");
     check(draft.worker_at[i], store_places_of(worker), places, keeper_layout::store_entries_max,
           "places in the keeper's store of descriptors");
   }

@@ -79,6 +79,7 @@ Result<void> ConfigDesk::check_room(const SystemConfig& wanted, const ConfigDiff
   for (const auto& worker : diff.workers) {
     instances += std::max(worker.was_instances, worker.instances);
   }
+  for (const auto& worker : wanted.workers) instances += worker.warm_spares;
   const std::uint64_t needed =
       brain_descriptors(places_of_instance_most * instances, instances, count_pairs(wanted));
   rlimit limit{};
@@ -146,6 +147,9 @@ Result<RunningConfig> ConfigDesk::next_version(const ConfigVersion& version,
     for (std::uint32_t index = 0; index < worker.instances; ++index) {
       names.push_back(instance_name(worker.name, index));
       if (index >= was) next.touched.push_back(names.back());
+    }
+    for (std::uint32_t index = 0; index < worker.warm_spares; ++index) {
+      names.push_back(spare_name(worker.name, index));
     }
   }
   for (const auto& worker : diff.workers) {

@@ -11,8 +11,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // What the supervisor alone looks at, each time anew. Whatever else a worker has, only a new process sees.
-constexpr std::array<std::string_view, 8> in_place_keys{
-    "instances", "ready", "depends_on", "restart", "stop", "logs", "every", "significant"};
+constexpr std::array<std::string_view, 9> in_place_keys{"instances", "ready",       "depends_on",
+                                                        "restart",   "stop",        "logs",
+                                                        "every",     "significant", "warm_spares"};
 // Of a link: what decides how its memory is laid out, and who reads it.
 constexpr std::array<std::string_view, 5> layout_keys{"type", "transport", "capacity",
                                                       "max_message", "from"};

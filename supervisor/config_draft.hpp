@@ -13,6 +13,7 @@
 namespace bulkhead::supervisor {
 
 inline constexpr std::uint32_t instances_max = 8192;  // as many slots as the state region has
+inline constexpr std::uint32_t warm_spares_max = 8;   // each costs memory all the time
 
 struct Draft {
   explicit Draft(const ParseContext& parse_context) : context(parse_context) {}

@@ -212,8 +212,9 @@ void check_nofile(const Draft& draft, const At& at, const WorkerConfig& worker) 
 void check_descriptors(Draft& draft) {
   std::uint64_t instances = 0, places = 0, pairs = 0;
   for (const WorkerConfig& worker : draft.config.workers) {
-    instances += worker.instances;
-    places += worker.instances * places_of_instance(worker.runtime, worker.watchdog.has_value());
+    const std::uint64_t processes = worker.instances + worker.warm_spares;
+    instances += processes;
+    places += processes * places_of_instance(worker.runtime, worker.watchdog.has_value());
   }
   for (const LinkConfig& link : draft.config.links) pairs += draft.pairs_of(link);
   const std::uint64_t needed = brain_descriptors(places, instances, pairs);

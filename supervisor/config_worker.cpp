@@ -268,9 +268,8 @@ void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& work
     keep(worker.sandbox, read_enum(*found, config_keys::sandbox));
   }
   if (const auto found = section.find("warm_spares")) {
-    const auto spares = read_integer(*found, 0, instances_max);
-    if (spares && *spares != 0) {
-      found->wrong("warm spares are not available in this version (write 0, or leave it out)");
+    if (const auto spares = read_integer(*found, 0, warm_spares_max)) {
+      worker.warm_spares = static_cast<std::uint32_t>(*spares);
     }
   }
   if (const auto found = section.find("config")) {
@@ -310,6 +309,34 @@ void check_sandbox(const ObjectAt& section, const WorkerConfig& worker) {
   }
 }
 
+bool speaks_of_index(const WorkerConfig& worker) {
+  const auto has_index = [](const std::string& text) { return text.find("${index}") != text.npos; };
+  return std::any_of(worker.command.begin(), worker.command.end(), has_index) ||
+         std::any_of(worker.env.begin(), worker.env.end(),
+                     [&](const auto& variable) { return has_index(variable.second); });
+}
+
+// A spare is told which instance it is when its program has long begun, and by the runtime.
+void check_spares(const ObjectAt& section, const WorkerConfig& worker) {
+  if (worker.warm_spares == 0) return;
+  const auto wrong = [&](const std::string& why) {
+    section.find("warm_spares")->wrong("no spare of this worker can step in: " + why);
+  };
+  if (!worker.runtime) {
+    wrong(
+        "it is the runtime that waits, which \"runtime\": false hides (write 0, or remove "
+        "\"runtime\": false)");
+  } else if (worker.kind != WorkerKind::service) {
+    wrong("only a service is replaced when it dies (write 0, or \"kind\": \"service\")");
+  } else if (worker.restart.policy == RestartPolicy::never) {
+    wrong("its restart policy is never (write 0, or another policy)");
+  } else if (speaks_of_index(worker)) {
+    wrong(
+        "${index} in its command or env is not known before (write 0, or have the program ask "
+        "the runtime for its index)");
+  }
+}
+
 void read_worker(Draft& draft, const At& at, WorkerConfig& worker) {
   const ObjectAt section(at, config_keys::worker);
   if (at.value->type != Type::object) return;
@@ -322,6 +349,7 @@ void read_worker(Draft& draft, const At& at, WorkerConfig& worker) {
   read_surroundings(draft, section, worker);
   check_runtime(section, worker);
   check_sandbox(section, worker);
+  check_spares(section, worker);
   check_significance(section, worker);
 }
 

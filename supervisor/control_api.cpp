@@ -298,7 +298,7 @@ Result<void> ControlApi::requeue(const ClientRequest& request) {
 // Everything is up, or has failed, or waits for something that has failed.
 ControlApi::Outcome ControlApi::settled() const {
   auto failed = ipc::Json::array();
-  for (Slot slot = 0; slot < plan_.instances.size(); ++slot) {
+  for (Slot slot = 0; slot < plan_.first_spare(); ++slot) {
     const auto& instance = parts_.supervision.instance(slot);
     const bool waits = instance.status == InstanceStatus::waiting;
     const bool down = instance.status == InstanceStatus::disabled;

@@ -37,6 +37,7 @@ class ControlPort {
   // Takes everything that has arrived, at once: for the last words of a dead peer.
   void drain();
   bool alive() const noexcept { return alive_; }
+  int fd() noexcept { return socket_.native_handle(); }  // borrowed
 
  private:
   struct Waiting {

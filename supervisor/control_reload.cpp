@@ -127,8 +127,8 @@ ControlApi::Outcome ControlApi::in_force(const std::vector<Slot>& touched) const
   const bool stuck = parts_.rollout.stuck(plan_, state);
   if (parts_.configs.is_leaving()) return all_left();
   if (!parts_.rollout.over(state) && !stuck) return std::nullopt;
-  const bool all_settled =
-      std::none_of(state.instances.begin(), state.instances.end(), is_on_its_way);
+  const bool all_settled = std::none_of(
+      state.instances.begin(), state.instances.begin() + plan_.first_spare(), is_on_its_way);
   std::string failed;
   for (const Slot slot : touched) {
     const auto& instance = state.instances[slot];

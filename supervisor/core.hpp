@@ -52,6 +52,14 @@ struct MoreTime {  // it asks for its start or stop to last until then at least
   Generation generation;
   TimeNs until;
 };
+// A spare became the instance: one process, which has left the one slot and lives in the other.
+struct Promoted {
+  Slot slot;
+  Generation generation;
+  std::int32_t pid;
+  Slot spare;
+  Generation spare_generation;
+};
 struct Tick {};  // time has come to `now`
 struct WantUp {
   Slot slot;
@@ -65,13 +73,21 @@ struct WantRestart {
 struct Shutdown {
   bool immediately;
 };
-using Event = std::variant<Tick, Started, ExecFailed, BecameReady, Exited, WatchdogExpired,
-                           LeaseExpired, MoreTime, WantUp, WantDown, WantRestart, Shutdown>;
+using Event =
+    std::variant<Tick, Started, Promoted, ExecFailed, BecameReady, Exited, WatchdogExpired,
+                 LeaseExpired, MoreTime, WantUp, WantDown, WantRestart, Shutdown>;
 
 // --- what is to be done ---
 struct Spawn {
   Slot slot;
   Generation generation;
+};
+// Instead of Spawn: the spare becomes the instance. Where it cannot any more, the instance is spawned after all.
+struct Promote {
+  Slot slot;
+  Generation generation;
+  Slot spare;
+  Generation spare_generation;
 };
 struct SendStop {  // stop signal and SIGCONT to its process group; control message `stop`
   Slot slot;
@@ -91,7 +107,8 @@ struct Announce {  // for the event stream
     stopping,
     stopped,
     failed,
-    quarantined
+    quarantined,
+    promoted  // follows `starting`: by a spare
   } type;
   Slot slot;
   Generation generation;
@@ -103,7 +120,7 @@ std::string_view to_string(Announce::Type) noexcept;
 struct Finished {  // nothing is left that could run again
   int exit_code;
 };
-using Action = std::variant<Spawn, SendStop, KillTree, SweepTree, Announce, Finished>;
+using Action = std::variant<Spawn, Promote, SendStop, KillTree, SweepTree, Announce, Finished>;
 
 // The first step of a new state starts what may start, whatever the event: send a Tick.
 std::vector<Action> step(const Plan&, State&, const Event&, TimeNs now);
@@ -126,7 +143,7 @@ std::string reason(const Plan&, const State&, Slot, TimeNs now);
 // anew. `living` says for each slot which process the kernel knows (pid 0: none): a process that was
 // spawned but not yet recorded is adopted, an intent without a process is started afresh, stop and
 // kill are sent again because nobody knows whether they went out. Deaths that have not been told are
-// reported after this as Exited, as ever.
+// reported after this as Exited, as ever. A spare that was promoted lives in the instance's slot alone.
 struct Living {
   Generation generation = 0;
   std::int32_t pid = 0;

@@ -43,8 +43,9 @@ bool Reconciler::is_news_of_end(Slot slot, Generation generation) const noexcept
 }
 
 void Reconciler::on(const Started& event) {
-  if (is_news_of_start(event.slot, event.generation))
-    adopt(event.slot, event.generation, event.pid);
+  if (!is_news_of_start(event.slot, event.generation)) return;
+  release_promise(event.slot);
+  adopt(event.slot, event.generation, event.pid);
 }
 
 void Reconciler::adopt(Slot slot, Generation generation, std::int32_t pid) {
@@ -54,6 +55,7 @@ void Reconciler::adopt(Slot slot, Generation generation, std::int32_t pid) {
   instance.pid = pid;
   instance.started_at = now_;
   announce(Announce::Type::starting, slot);
+  if (instance.was_spare != 0) announce(Announce::Type::promoted, slot);
   if (plan.ready == ReadyType::exec) {
     became_ready(slot);
   } else {
@@ -64,6 +66,7 @@ void Reconciler::adopt(Slot slot, Generation generation, std::int32_t pid) {
 void Reconciler::on(const ExecFailed& event) {
   if (!is_news_of_end(event.slot, event.generation)) return;
   at(event.slot).generation = event.generation;
+  if (at(event.slot).pid == 0) release_promise(event.slot);
   exec_failed(event.slot, event.error_number);
 }
 
@@ -88,6 +91,7 @@ void Reconciler::became_ready(Slot slot) {
 void Reconciler::on(const Exited& event) {
   if (!is_news_of_end(event.slot, event.generation)) return;
   at(event.slot).generation = event.generation;
+  if (at(event.slot).pid == 0) release_promise(event.slot);
   process_gone(event.slot, ExitCause{event.kind, event.code, now_});
 }
 
@@ -115,10 +119,13 @@ void Reconciler::on(const MoreTime& event) {
 }
 
 void Reconciler::on(const WantUp& event) {
+  if (is_spare(event.slot)) return;  // whether it is wanted its worker's instances say
   InstanceState& instance = at(event.slot);
   if (state_.stopping) return;
   instance.desired = Desired::up;
   state_.index.touch(event.slot);
+  recount(event.slot);
+  if (instance.pid == 0) renew_spares(event.slot);
   if (instance.with_group == WithGroup::fail && instance.status != failed) {
     instance.with_group = WithGroup::nothing;
     instance.held_by = no_group;
@@ -145,19 +152,23 @@ void Reconciler::on(const WantUp& event) {
 }
 
 void Reconciler::on(const WantDown& event) {
+  if (is_spare(event.slot)) return;
   InstanceState& instance = at(event.slot);
   instance.desired = Desired::down;
-  instance.restart_requested = false;
   state_.index.touch(event.slot);
+  recount(event.slot);
+  instance.restart_requested = false;
 }
 
 void Reconciler::on(const WantRestart& event) {
   InstanceState& instance = at(event.slot);
   if (state_.stopping) return;
+  if (is_spare(event.slot)) return renew_spare(event.slot);
   on(WantUp{event.slot});
   // One that is on its way down already comes up again by itself.
   if (instance.pid != 0 && !instance.stop_was_asked) instance.restart_requested = true;
   state_.index.touch(event.slot);
+  renew_spares(event.slot);
 }
 
 void Reconciler::on(const Shutdown& event) { begin_shutdown(event.immediately); }
@@ -169,6 +180,7 @@ void Reconciler::resume(Slot slot, const Living& living) {
       living.generation > instance.generation || is_news_of_start(slot, living.generation);
   if (living.pid != 0 && unrecorded) {
     instance.pid = 0;
+    if (!is_news_of_start(slot, living.generation)) instance.was_spare = 0;
     instance.stop_was_asked = instance.ever_ready = false;
     instance.killed_for = KilledFor::nothing;
     adopt(slot, living.generation, living.pid);

@@ -9,6 +9,7 @@ namespace bulkhead::supervisor {
 using enum InstanceStatus;
 
 void Reconciler::process_gone(Slot slot, ExitCause cause) {
+  if (is_spare(slot)) return spare_gone(slot, cause);
   InstanceState& instance = at(slot);
   const InstancePlan& plan = plan_.instances[slot];
   const WithGroup with_group = instance.with_group;
@@ -49,6 +50,7 @@ void Reconciler::process_gone(Slot slot, ExitCause cause) {
 
 // Nothing ran, so nothing is swept; and it would fail again, so nothing is tried again.
 void Reconciler::exec_failed(Slot slot, std::int32_t error_number) {
+  if (is_spare(slot)) return spare_gone(slot, ExitCause{ExitKind::exec_failed, error_number, now_});
   InstanceState& instance = at(slot);
   instance.last_exit = ExitCause{ExitKind::exec_failed, error_number, now_};
   instance.pid = 0;

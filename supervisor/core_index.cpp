@@ -13,10 +13,23 @@ GroupIndex detainer(const InstanceState& instance, Facts facts) noexcept {
   return put_off || (facts & bit(Fact::leaves)) != 0 ? instance.held_by : no_group;
 }
 
+// All that is asked about a spare: whether the end has to wait for it, and whether it takes a turn.
+Facts facts_of_spare(const InstanceState& spare) noexcept {
+  const bool alive = spare.status == InstanceStatus::starting || spare.pid != 0;
+  const bool given_up = spare.status == InstanceStatus::unkillable && spare.due == time_never;
+  Facts facts = alive ? bit(Fact::alive) : Facts{0};
+  if (given_up) facts = static_cast<Facts>(facts | bit(Fact::given_up));
+  if (spare.status == InstanceStatus::starting) {
+    facts = static_cast<Facts>(facts | bit(Fact::takes_token));
+  }
+  return facts;
+}
+
 }  // namespace
 
 Facts facts_of(const InstancePlan& plan, const InstanceState& instance) noexcept {
   using enum InstanceStatus;
+  if (plan.is_spare) return facts_of_spare(instance);
   const InstanceStatus status = instance.status;
   const bool alive = status == starting || instance.pid != 0;
   // What was to complete, and did, has also been started and ready: nobody waits for it for good.
@@ -37,6 +50,9 @@ Facts facts_of(const InstancePlan& plan, const InstanceState& instance) noexcept
   add(Fact::waiting, status == waiting);
   add(Fact::disabled, status == disabled);
   add(Fact::failed, status == failed);
+  add(Fact::getting_up, status == starting || (status == waiting && instance.due == time_never));
+  add(Fact::wants_spares, instance.desired == Desired::up && status != disabled && status != done &&
+                              status != failed && status != quarantined);
   add(Fact::leaves, instance.with_group != WithGroup::nothing && alive && status != unkillable);
   return facts;
 }

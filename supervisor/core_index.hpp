@@ -31,9 +31,11 @@ enum class Fact : std::uint8_t {
   waiting,
   disabled,
   failed,
-  leaves,  // alive, to be gone before its group starts again or has failed
+  leaves,        // alive, to be gone before its group starts again or has failed
+  getting_up,    // starting, or waits for its turn or for others
+  wants_spares,  // is meant to run, so that spares of its worker are of use
 };
-inline constexpr std::size_t fact_count = 12;
+inline constexpr std::size_t fact_count = 14;
 using Facts = std::uint16_t;
 constexpr Facts bit(Fact fact) noexcept {
   return static_cast<Facts>(1U << static_cast<unsigned>(fact));

@@ -25,6 +25,26 @@ void add_instances(Plan& plan, const WorkerConfig& config, std::uint32_t worker_
   }
 }
 
+// A spare is ready when the runtime in it says so, whatever its worker waits for. It gives up nothing and
+// ends nothing: over its limit it is tried again and again.
+void add_spares(Plan& plan, const WorkerConfig& config, std::uint32_t worker_index) {
+  WorkerPlan& worker = plan.workers[worker_index];
+  worker.first_spare = static_cast<Slot>(plan.instances.size());
+  worker.spares = config.warm_spares;
+  plan.spares += config.warm_spares;
+  for (std::uint32_t index = 0; index < config.warm_spares; ++index) {
+    plan.instances.push_back(InstancePlan{.name = spare_name(config.name, index),
+                                          .worker = config.name + "+spare",
+                                          .index = index,
+                                          .worker_index = worker_index,
+                                          .is_spare = true,
+                                          .ready = ReadyType::notify,
+                                          .ready_timeout = config.ready.timeout,
+                                          .restart = config.restart,
+                                          .stop = config.stop});
+  }
+}
+
 // The workers of a group, through the groups in it; the config has been found free of cycles.
 void add_members(Plan& plan, const SystemConfig& config, GroupIndex own, GroupIndex into,
                  const std::map<std::string, std::uint32_t>& position) {
@@ -60,6 +80,10 @@ void add_groups(Plan& plan, const SystemConfig& config,
 
 }  // namespace
 
+std::string spare_name(const std::string& worker, std::uint32_t index) {
+  return worker + "+spare." + std::to_string(index);
+}
+
 Plan make_plan(const SystemConfig& config) {
   Plan plan;
   std::map<std::string, std::uint32_t> position;
@@ -69,11 +93,16 @@ Plan make_plan(const SystemConfig& config) {
     plan.workers.push_back(WorkerPlan{.name = worker.name,
                                       .first = static_cast<Slot>(plan.instances.size()),
                                       .count = worker.instances,
+                                      .first_spare = 0,
+                                      .spares = 0,
                                       .leaving = worker.leaving,
                                       .needs = {},
                                       .needed_by = {},
                                       .group = no_group});
     add_instances(plan, worker, index);
+  }
+  for (std::uint32_t index = 0; index < config.workers.size(); ++index) {
+    add_spares(plan, config.workers[index], index);
   }
   for (const WorkerConfig& worker : config.workers) {
     if (worker.leaving) continue;

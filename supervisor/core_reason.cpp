@@ -203,6 +203,7 @@ std::string_view to_string(Announce::Type type) noexcept {
     case Announce::Type::stopped: return "stopped";
     case Announce::Type::failed: return "failed";
     case Announce::Type::quarantined: return "quarantined";
+    case Announce::Type::promoted: return "promoted";
   }
   return "unknown";
 }
@@ -210,6 +211,12 @@ std::string_view to_string(Announce::Type type) noexcept {
 std::string reason(const Plan& plan, const State& state, Slot slot, TimeNs now) {
   const InstancePlan& own = plan.instances[slot];
   const InstanceState& instance = state.instances[slot];
+  const std::string& worker = plan.workers[own.worker_index].name;
+  if (own.is_spare && !state.stopping && instance.pid == 0) {
+    if (instance.status == disabled) return "no instance of " + worker + " is meant to run";
+    if (instance.status == waiting)
+      return "waiting until the instances of " + worker + " are ready";
+  }
   switch (instance.status) {
     case disabled: return state.stopping ? "stopped: the system stops" : "stopped by request";
     case waiting: return why_waiting(plan, state, slot, now);

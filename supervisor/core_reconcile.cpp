@@ -21,6 +21,18 @@ Fact fact_for(DependsOn level) noexcept {
 }  // namespace
 
 std::vector<Action> Reconciler::reconcile() && {
+  reconcile_touched();
+  if (only_spares_are_left()) {
+    const CoreIndex& index = state_.index;
+    const bool bad_end = index.count(Fact::failed) + index.count(Fact::waiting) > 0;
+    end_system(bad_end ? 1 : 0);
+    reconcile_touched();
+  }
+  say_finished_if_so();
+  return std::move(actions_);
+}
+
+void Reconciler::reconcile_touched() {
   const std::uint32_t tokens = std::max(plan_.max_parallel_starts, 1U);
   Slot slot = 0;
   bool more = true;
@@ -31,11 +43,10 @@ std::vector<Action> Reconciler::reconcile() && {
     }
     if (more) reconcile_slot(slot);
   }
-  say_finished_if_so();
-  return std::move(actions_);
 }
 
 void Reconciler::reconcile_slot(Slot slot) {
+  if (is_spare(slot)) return reconcile_spare(slot);
   const InstanceState& instance = at(slot);
   if (instance.pid != 0) return reconcile_process(slot);
   const bool has_end = instance.status == done || instance.status == failed;
@@ -118,7 +129,7 @@ void Reconciler::spawn(Slot slot) {
   if (instance.comes_again) ++instance.restarts;
   instance.comes_again = false;
   set_status(slot, starting);
-  actions_.push_back(Spawn{slot, instance.generation});
+  if (!promote_spare(slot)) actions_.push_back(Spawn{slot, instance.generation});
 }
 
 void Reconciler::begin_stop(Slot slot) {
@@ -139,7 +150,10 @@ void Reconciler::kill(Slot slot, KilledFor reason) {
 void Reconciler::begin_shutdown(bool immediately) {
   state_.stopping = true;
   state_.kill_now = state_.kill_now || immediately;
-  for (std::uint32_t worker = 0; worker < plan_.workers.size(); ++worker) touch_worker(worker);
+  for (std::uint32_t worker = 0; worker < plan_.workers.size(); ++worker) {
+    touch_worker(worker);
+    touch_spares(worker);
+  }
 }
 
 // The operator's word clears the record.
@@ -202,6 +216,7 @@ void Reconciler::recount(Slot slot) {
       state_.index.count(own, Fact::holds_up) == 0) {
     for (const auto& need : worker.needs) touch_worker(need.first);
   }
+  if ((changed & (bit(Fact::getting_up) | bit(Fact::wants_spares))) != 0) touch_spares(own);
   if (detained_for == no_group) return;
   if ((changed & bit(Fact::leaves)) != 0 && state_.index.count(own, Fact::leaves) == 0) {
     left(detained_for, own);
@@ -255,7 +270,12 @@ std::vector<Action> resume(const Plan& plan, State& state, const std::vector<Liv
   state.finished = false;  // whether it was heard is not known
   Reconciler reconciler(plan, state, now);
   for (Slot slot = 0; slot < state.instances.size(); ++slot) {
-    reconciler.resume(slot, slot < living.size() ? living[slot] : Living{});
+    const Living alive = slot < living.size() ? living[slot] : Living{};
+    if (plan.instances[slot].is_spare) {
+      reconciler.resume_spare(slot, alive);
+    } else {
+      reconciler.resume(slot, alive);
+    }
   }
   return std::move(reconciler).reconcile();
 }

@@ -1,7 +1,7 @@
 // One step of the core: applies an event to the actual or the desired state, then brings the two
 // together instance by instance until nothing is left to be done. Made by step() and resume() for one
 // call; nobody else needs it. Split over core_events.cpp (what an event changes), core_failure.cpp
-// (what follows a death), core_groups.cpp (whom it takes along) and core_reconcile.cpp (starting,
+// (what follows a death), core_groups.cpp (whom it takes along), core_spares.cpp (who waits to step in) and core_reconcile.cpp (starting,
 // stopping, the end).
 #pragma once
 
@@ -24,6 +24,7 @@ class Reconciler {
 
   void on(const Tick&);
   void on(const Started&);
+  void on(const Promoted&);
   void on(const ExecFailed&);
   void on(const BecameReady&);
   void on(const Exited&);
@@ -36,6 +37,7 @@ class Reconciler {
   void on(const Shutdown&);
 
   void resume(Slot, const Living&);
+  void resume_spare(Slot, const Living&);
   std::vector<Action> reconcile() &&;
 
  private:
@@ -88,7 +90,20 @@ class Reconciler {
   void record_in_group(GroupIndex);
   void forget_failures_of_group(GroupIndex);
 
+  // core_spares.cpp
+  void reconcile_spare(Slot);
+  void reconcile_living_spare(Slot, bool wanted);
+  void spare_gone(Slot, ExitCause);
+  bool promote_spare(Slot);
+  void release_promise(Slot);
+  void renew_spares(Slot);
+  void renew_spare(Slot);
+  bool only_spares_are_left() const noexcept;
+  void touch_spares(std::uint32_t worker);
+  bool is_spare(Slot slot) const noexcept { return plan_.instances[slot].is_spare; }
+
   // core_reconcile.cpp
+  void reconcile_touched();
   void reconcile_slot(Slot);
   void reconcile_process(Slot);
   bool needs_met(Slot) const noexcept;

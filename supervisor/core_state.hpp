@@ -62,6 +62,11 @@ struct InstanceState {
   bool probing = false;            // over a restart limit: half_open, or a probe of it
   KilledFor killed_for = KilledFor::nothing;
   WithGroup with_group = WithGroup::nothing;
+  // The latest start made a process of this worker's that waited for it into this instance; it was that
+  // generation of the spare. 0: the program was executed.
+  Generation was_spare = 0;
+  std::uint32_t was_spare_index = 0;
+  Slot promised_to = no_slot;           // of a spare: the instance that it is about to become
   GroupIndex held_by = no_group;        // the group that with_group speaks of
   GroupIndex over_limit_of = no_group;  // while probing: the group with the limit; none: its own
   Generation generation = 0;            // of the latest start
@@ -88,6 +93,13 @@ inline bool gave_up(const InstanceState& instance) noexcept {
   return instance.status == InstanceStatus::failed ||
          instance.status == InstanceStatus::half_open ||
          instance.status == InstanceStatus::quarantined;
+}
+
+// That the incarnation was this generation of this spare before.
+inline bool has_become(const InstanceState& instance, const InstancePlan& spare,
+                       Generation generation) noexcept {
+  return generation != 0 && instance.was_spare == generation &&
+         instance.was_spare_index == spare.index;
 }
 
 // It is tried again and again, and has failed so often that whoever waits for it is told.

@@ -6,7 +6,8 @@
 
 namespace bulkhead::supervisor {
 
-using Slot = std::uint32_t;        // index of an instance: position in Plan::instances
+using Slot = std::uint32_t;  // index of an instance: position in Plan::instances
+inline constexpr Slot no_slot = ~Slot{0};
 using Generation = std::uint32_t;  // incarnation of an instance, from 1
 using TimeNs = std::uint64_t;      // CLOCK_MONOTONIC
 inline constexpr TimeNs time_never = ~TimeNs{0};

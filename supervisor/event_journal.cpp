@@ -25,6 +25,10 @@ std::string_view to_string(EventType type) noexcept {
     case EventType::task_dropped: return "task.dropped";
     case EventType::config_reloaded: return "config.reloaded";
     case EventType::incident_closed: return "incident.closed";
+    case EventType::worker_promoted: return "worker.promoted";
+    case EventType::spare_ready: return "spare.ready";
+    case EventType::spare_exited: return "spare.exited";
+    case EventType::spare_backoff: return "spare.backoff";
   }
   return "?";
 }
@@ -35,7 +39,8 @@ EventJournal::EventJournal(const SystemConfig& config, const Plan& plan, StateRe
 EventRecord EventJournal::worker(EventType type, const Announce& what, std::string_view text,
                                  TimeNs now) {
   EventRecord record;
-  record.t_ns = type == EventType::worker_exited && what.cause.at != 0 ? what.cause.at : now;
+  const bool is_death = type == EventType::worker_exited || type == EventType::spare_exited;
+  record.t_ns = is_death && what.cause.at != 0 ? what.cause.at : now;
   record.type = static_cast<std::uint16_t>(type);
   record.slot = state_.seat(what.slot);
   record.generation = what.generation;
@@ -170,7 +175,8 @@ nlohmann::json EventJournal::render(const EventRecord& record) const {
   }
   const ExitCause cause{static_cast<ExitKind>(record.cause_kind), record.cause_code, record.t_ns};
   if (cause.kind != ExitKind::none) event["exit"] = render_exit(cause);
-  if (type == EventType::worker_backoff) event["until_ns"] = record.until;
+  if (type == EventType::worker_backoff || type == EventType::spare_backoff)
+    event["until_ns"] = record.until;
   if (const auto words = text(record); !words.empty()) event["text"] = words;
   return event;
 }

@@ -33,6 +33,10 @@ enum class EventType : std::uint16_t {
   task_dropped,
   incident_closed,
   config_reloaded = 40,
+  worker_promoted,
+  spare_ready,
+  spare_exited,
+  spare_backoff,
 };
 std::string_view to_string(EventType) noexcept;  // "worker.starting"
 

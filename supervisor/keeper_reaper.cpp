@@ -72,7 +72,7 @@ ReapResult KeeperReaper::reap(pid_t brain) noexcept {
 }
 
 std::uint64_t KeeperReaper::claim_word(std::uint32_t slot) const noexcept {
-  // sync state.claim: acquire; pairs with acq_rel in claim_slot and bump; the word alone
+  // sync state.claim: acquire; pairs with acq_rel in claim_slot and claim_next; the word alone
   return state_->claims[slot].load(std::memory_order_acquire);
 }
 

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <set>
+#include <utility>
 
 #include "base/child_process.hpp"
 #include "base/process_tree.hpp"
@@ -178,7 +179,7 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   const int next_fd = pass_descriptors(*worker, fds, plan, variables);
   if (fds.plain != nullptr) pass_plain(*worker, *fds.plain, plan, variables);
   variables["BULKHEAD_NAME"] = instance.name;
-  variables["BULKHEAD_WORKER"] = instance.worker;
+  variables["BULKHEAD_WORKER"] = worker->name;
   variables["BULKHEAD_INDEX"] = std::to_string(instance.index);
   variables["BULKHEAD_GENERATION"] = std::to_string(generation);
   if (fds.control >= 0) {
@@ -260,16 +261,38 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     return outcome;
   }
   outcome.pid = spawned->pid;
-  living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd)};
+  living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd), {}};
   return outcome;
+}
+
+// Which CPU it runs on is all that differs from one instance to the next before it is told who it is.
+Generation Processes::promote(Slot spare, Slot slot, Generation generation) {
+  const InstancePlan& instance = plan_.instances[slot];
+  const Affinity& wanted = config_.workers[instance.worker_index].affinity;
+  if (const auto cpus = affinity(wanted, instance.index)) {
+    (void)::sched_setaffinity(living_[spare].pid, sizeof *cpus,
+                              &*cpus);  // dead: its exit will tell
+  }
+  const Generation of_spare = living_[spare].generation;
+  living_[slot] = std::exchange(living_[spare], {of_spare, 0, {}, {}});
+  living_[slot].generation = state_.take_over(slot, generation, living_[slot].pid);
+  was_spare(slot, spare, of_spare);
+  state_.end(spare, of_spare);
+  return living_[slot].generation;
 }
 
 // The caller looks at the exit ring after this: without an entry there the pid was not reaped when
 // its pidfd was opened, so that it is the right one.
 void Processes::adopt(Slot slot, Generation generation, std::int32_t pid) {
   auto pidfd = base::open_pidfd(pid);
-  living_[slot] = {generation, pid, pidfd ? std::move(*pidfd) : base::UniqueFd{}};
+  living_[slot] = {generation, pid, pidfd ? std::move(*pidfd) : base::UniqueFd{}, {}};
   limits_.adopt(slot, generation, pid);
+}
+
+void Processes::was_spare(Slot slot, Slot spare, Generation generation) {
+  Living& living = living_[slot];
+  living.cookie_as_spare = cookie(spare, generation);
+  limits_.was_spare({slot, living.generation, living.pid}, spare, generation);
 }
 
 void Processes::ended(Slot slot) noexcept {
@@ -333,18 +356,20 @@ std::optional<std::vector<pid_t>> Processes::strangers() const {
 
 // Who is left over in state D or is not ours to kill stays; the next sweep finds it again. Killing a
 // stranger brings its own children to the keeper, so it is done until nobody is found.
-void Processes::sweep(Slot slot, Generation generation) {
-  limits_.ended(slot, generation);
-  const std::string mark = cookie(slot, generation);
+void Processes::sweep(Slot slot) {
+  limits_.ended(slot, living_[slot].generation);
+  std::vector<std::string> cookies{cookie(slot, living_[slot].generation)};
+  if (!living_[slot].cookie_as_spare.empty()) cookies.push_back(living_[slot].cookie_as_spare);
   const auto deadline = Deadline::in(sweep_patience);
   for (bool found = true; found && !deadline.expired();) {
     state_.beat();  // many deaths with many children each are no reason to take us for hung
     const auto left = strangers();
     if (!left) {
-      (void)base::kill_tree({mark, 0, 0}, deadline);
+      for (const auto& mark : cookies) (void)base::kill_tree({mark, 0, 0}, deadline);
       return;
     }
-    found = base::kill_those_with(mark, *left, deadline) > 0;
+    found = false;
+    for (const auto& mark : cookies) found |= base::kill_those_with(mark, *left, deadline) > 0;
   }
 }
 

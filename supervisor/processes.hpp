@@ -43,6 +43,8 @@ class Processes {
   StartOutcome start(Slot, Generation, const StartFds&);
   // The same for a program of the supervisor's own, in an internal slot.
   StartOutcome start_internal(Slot, base::SpawnPlan&);
+  // The spare's process is the instance's from now on. Returns the generation, which may be a later one.
+  Generation promote(Slot spare, Slot slot, Generation);
   // A start that failed before it could be tried uses up its generation all the same.
   Generation burn(Slot slot, Generation generation) { return state_.bump(slot, generation); }
 
@@ -66,7 +68,9 @@ class Processes {
   // SIGKILL to everything that descends from it, itself included.
   void kill_tree(Slot);
   // The process is dead: SIGKILL to what it left behind. Cheap when it left nothing.
-  void sweep(Slot, Generation);
+  void sweep(Slot);
+  // Of an adopted process: what it started as that generation of that spare bears another cookie.
+  void was_spare(Slot, Slot spare, Generation);
 
  private:
   StartOutcome launch(Slot, Generation, base::SpawnPlan&);
@@ -74,6 +78,7 @@ class Processes {
     Generation generation = 0;
     std::int32_t pid = 0;
     base::UniqueFd pidfd;
+    std::string cookie_as_spare;  // empty: it never was one
   };
 
   Result<base::SpawnPlan> make_spawn_plan(Slot, Generation, const StartFds&) const;

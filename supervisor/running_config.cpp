@@ -98,6 +98,7 @@ Result<SystemConfig> assemble(const RunningConfig& running, const std::string& p
     leaving.first_instance = part.first;
     leaving.instances = part.count;
     leaving.leaving = true;
+    leaving.warm_spares = 0;
     leaving.depends_on.clear();
     leaving.provides.clear();
     leaving.sockets.clear();  // the config in force may not have them

@@ -15,8 +15,10 @@ std::string count_of(std::size_t count, const char* what) {
 
 std::string service_message(const Plan& plan, const State& state, bool was_ready) {
   std::size_t up = 0, given_up = 0, down = 0, waiting = 0, left = 0;
-  for (const InstanceState& instance : state.instances) {
+  for (Slot slot = 0; slot < state.instances.size(); ++slot) {
+    const InstanceState& instance = state.instances[slot];
     left += instance.pid != 0 ? 1 : 0;
+    if (plan.instances[slot].is_spare) continue;
     if (is_up(instance)) {
       ++up;
     } else if (keeps_failing(instance)) {
@@ -28,7 +30,7 @@ std::string service_message(const Plan& plan, const State& state, bool was_ready
     }
   }
   if (state.stopping) return "STOPPING=1\nSTATUS=stopping, " + count_of(left, "left");
-  const std::size_t all = plan.instances.size();
+  const std::size_t all = plan.first_spare();
   const bool settled = up + given_up + down + waiting == all;
   std::string text = settled || was_ready ? "READY=1\n" : "";
   text += "STATUS=" + std::to_string(up) + " of " + count_of(all, "ready");

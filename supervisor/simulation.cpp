@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 namespace bulkhead::supervisor {
 namespace {
@@ -88,8 +89,27 @@ void Simulation::carry_out(const Spawn& action) {
   later(start_takes, [this, action] { born(action.slot, action.generation); });
 }
 
+// It has begun long ago, and only has to hear who it is.
+void Simulation::carry_out(const Promote& action) {
+  later(start_takes, [this, action] { step_in(action); });
+}
+
+void Simulation::step_in(const Promote& action) {
+  if (!is(action.spare, action.spare_generation)) return born(action.slot, action.generation);
+  const std::int32_t pid = std::exchange(processes_[action.spare].pid, 0);
+  processes_[action.slot] = {action.generation, pid, false};
+  begin(action.slot, action.generation);
+  apply(Promoted{action.slot, action.generation, pid, action.spare, action.spare_generation});
+}
+
 void Simulation::born(Slot slot, Generation generation) {
   processes_[slot] = {generation, next_pid_++, false};
+  begin(slot, generation);
+  apply(Started{slot, generation, processes_[slot].pid});
+}
+
+// What an incarnation does by itself.
+void Simulation::begin(Slot slot, Generation generation) {
   const InstancePlan& plan = plan_.instances[slot];
   if (plan.ready != ReadyType::exec) {
     later(ready_takes, [this, slot, generation] {
@@ -108,7 +128,6 @@ void Simulation::born(Slot slot, Generation generation) {
       if (is(slot, generation)) perform(act, slot);
     });
   }
-  apply(Started{slot, generation, processes_[slot].pid});
 }
 
 void Simulation::dies(Slot slot, Generation generation, ExitKind kind, int code) {
@@ -139,9 +158,13 @@ void Simulation::carry_out(const KillTree& action) {
 
 void Simulation::carry_out(const Announce& action) {
   using Type = Announce::Type;
+  const bool of_spare = plan_.instances[action.slot].is_spare;
+  const bool is_told =
+      action.type == Type::ready || action.type == Type::exited || action.type == Type::backoff;
+  if (of_spare && !is_told) return;
   SimulatedEvent event;
   event.at = elapsed();
-  event.type = "worker." + std::string(to_string(action.type));
+  event.type = (of_spare ? "spare." : "worker.") + std::string(to_string(action.type));
   event.slot = action.slot;
   event.generation = action.generation;
   event.pid = action.pid;

@@ -55,13 +55,16 @@ class Simulation {
   void apply(const Event&);
   void restart(const std::vector<Slot>&);
   void roll();
+  void carry_out(const Promote&);
   void carry_out(const Spawn&);
   void carry_out(const SendStop&);
   void carry_out(const KillTree&);
   void carry_out(const SweepTree&) {}
   void carry_out(const Announce&);
   void carry_out(const Finished&);
+  void step_in(const Promote&);
   void born(Slot, Generation);
+  void begin(Slot, Generation);
   void dies(Slot, Generation, ExitKind, int code);
   void perform(const ScriptAct&);
   void perform(const ScriptAct&, Slot);

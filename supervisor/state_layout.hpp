@@ -16,7 +16,8 @@
 //      copy may be half written.
 // (S2) A claim's generation only grows. {g, 0} is the intent to start g; {g, pid} means that pid is g;
 //      {g, ended} that g is over or never will be. {g, 0} -> {g, pid} is done by the process pid itself,
-//      everything else by the living brain.
+//      everything else by the living brain. {g, *} -> {g', pid} makes a process that has another slot's
+//      claim into this slot's; the other claim is ended after that, so for a moment both name it.
 // (S3) Events [next_event - 65536, next_event) exist, except the one being written: its own
 // sequence
 //      number is 0 then.

@@ -130,16 +130,18 @@ std::optional<Slot> StateRegion::slot_at(Slot seat) const noexcept {
 void StateRegion::clear_seat(Slot seat) noexcept {
   BULKHEAD_ASSERT(seat < state_layout::worker_slots);
   InstanceState fresh;
-  // sync state.claim: acquire; pairs with acq_rel in claim_slot and bump; the word alone
+  // sync state.claim: acquire; pairs with acq_rel in claim_slot and claim_next; the word alone
   const auto word = layout().claims[seat].load(std::memory_order_acquire);
   fresh.generation = state_layout::claim_generation(word);
   save_record(layout().instances[seat], &fresh, sizeof fresh);
 }
 
-Claim StateRegion::claim(Slot slot) const noexcept {
-  BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  // sync state.claim: acquire; pairs with acq_rel in claim_slot and bump; the word alone
-  const auto word = layout().claims[seat(slot)].load(std::memory_order_acquire);
+Claim StateRegion::claim(Slot slot) const noexcept { return claim_at(seat(slot)); }
+
+Claim StateRegion::claim_at(Slot seat) const noexcept {
+  BULKHEAD_ASSERT(seat < state_layout::slot_count);
+  // sync state.claim: acquire; pairs with acq_rel in claim_slot and claim_next; the word alone
+  const auto word = layout().claims[seat].load(std::memory_order_acquire);
   return {state_layout::claim_generation(word), state_layout::claim_pid(word)};
 }
 
@@ -155,13 +157,21 @@ Claim StateRegion::settle(Slot slot) noexcept {
 }
 
 Generation StateRegion::bump(Slot slot, Generation at_least) noexcept {
+  return claim_next(slot, at_least, 0);
+}
+
+Generation StateRegion::take_over(Slot slot, Generation at_least, std::int32_t pid) noexcept {
+  return claim_next(slot, at_least, pid);
+}
+
+Generation StateRegion::claim_next(Slot slot, Generation at_least, std::int32_t pid) noexcept {
   BULKHEAD_ASSERT(slot < state_layout::slot_count);
   auto& word = layout().claims[seat(slot)];
   auto seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange checks it
   for (;;) {
     const auto next = std::max(state_layout::claim_generation(seen) + 1, at_least);
     // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
-    if (word.compare_exchange_weak(seen, state_layout::claim_word(next, 0),
+    if (word.compare_exchange_weak(seen, state_layout::claim_word(next, pid),
                                    std::memory_order_acq_rel,
                                    std::memory_order_relaxed)) {  // relaxed: tried again
       return next;
@@ -169,9 +179,11 @@ Generation StateRegion::bump(Slot slot, Generation at_least) noexcept {
   }
 }
 
-void StateRegion::end(Slot slot, Generation generation) noexcept {
-  BULKHEAD_ASSERT(slot < state_layout::slot_count);
-  auto& word = layout().claims[seat(slot)];
+void StateRegion::end(Slot slot, Generation generation) noexcept { end_at(seat(slot), generation); }
+
+void StateRegion::end_at(Slot seat, Generation generation) noexcept {
+  BULKHEAD_ASSERT(seat < state_layout::slot_count);
+  auto& word = layout().claims[seat];
   auto seen = word.load(std::memory_order_relaxed);  // relaxed: the exchange checks it
   while (state_layout::claim_generation(seen) == generation && state_layout::claim_pid(seen) > 0) {
     // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone

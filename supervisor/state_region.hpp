@@ -66,6 +66,13 @@ class StateRegion {
   // {g, pid} -> {g, ended}: the exit of g is being carried out, and nobody may take pid for it any
   // more. Killed after it: the exit entry is still there, and the successor carries it out.
   void end(Slot, Generation) noexcept;
+  // {g, *} -> {g+1, pid}, or more as above: a process that another slot's claim names is this slot's from now on.
+  // This one store decides a promotion. Killed after it: both claims name the process, and the successor ends the
+  // other one.
+  Generation take_over(Slot, Generation at_least, std::int32_t pid) noexcept;
+  // By place, of whom no slot of the plan has it.
+  Claim claim_at(Slot seat) const noexcept;
+  void end_at(Slot seat, Generation) noexcept;
   ClaimTicket ticket(Slot, Generation) noexcept;
   std::atomic<std::uint64_t>* failure_word(Slot) noexcept;  // for SpawnPlan::failure_sink
   std::optional<base::ExecFailure> exec_failure(Slot, Generation) const noexcept;
@@ -92,6 +99,7 @@ class StateRegion {
 
  private:
   StateRegion() = default;
+  Generation claim_next(Slot, Generation at_least, std::int32_t pid) noexcept;
   state_layout::Layout& layout() const noexcept;
 
   base::MappedRegion region_;

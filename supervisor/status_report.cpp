@@ -55,6 +55,42 @@ nlohmann::json next_start(const InstanceState& instance, TimeNs now) {
   return instance.due > now ? static_cast<double>(instance.due - now) / 1e6 : 0.0;
 }
 
+// How many processes of its worker wait to step in; null where none is wanted.
+nlohmann::json spares_of(const StatusSources& from, const InstancePlan& plan) {
+  const WorkerPlan& worker = from.plan.workers[plan.worker_index];
+  if (worker.spares == 0) return nullptr;
+  std::uint32_t ready = 0;
+  for (Slot slot = worker.first_spare; slot < worker.first_spare + worker.spares; ++slot) {
+    ready += from.supervision.instance(slot).status == InstanceStatus::ready ? 1 : 0;
+  }
+  return {{"wanted", worker.spares}, {"ready", ready}};
+}
+
+nlohmann::json spare_row(const StatusSources& from, Slot slot, TimeNs now) {
+  const InstancePlan& plan = from.plan.instances[slot];
+  const InstanceState& spare = from.supervision.instance(slot);
+  return {{"name", plan.name},
+          {"worker", from.plan.workers[plan.worker_index].name},
+          {"state", to_string(spare.status)},
+          {"pid", spare.pid != 0 ? nlohmann::json(spare.pid) : nlohmann::json()},
+          {"generation", spare.generation},
+          {"deaths", spare.restarts},
+          {"uptime_s", spare.pid != 0 ? seconds_since(spare.started_at, now) : 0.0},
+          {"rss_bytes", read_usage(spare.pid, now).rss_bytes},
+          {"next_start_in_ms", next_start(spare, now)},
+          {"last_exit", render_exit(spare.last_exit)},
+          {"reason", reason(from.plan, from.supervision.state(), slot, now)}};
+}
+
+nlohmann::json spare_rows(const StatusSources& from, const std::string& worker, TimeNs now) {
+  auto rows = nlohmann::json::array();
+  for (Slot slot = from.plan.first_spare(); slot < from.plan.instances.size(); ++slot) {
+    const auto& plan = from.plan.workers[from.plan.instances[slot].worker_index];
+    if (worker.empty() || worker == plan.name) rows.push_back(spare_row(from, slot, now));
+  }
+  return rows;
+}
+
 nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
   const InstancePlan& plan = from.plan.instances[slot];
   const InstanceState& instance = from.supervision.instance(slot);
@@ -91,6 +127,7 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
           {"notify", from.plain.status(slot)},
           {"sandbox", sandbox},
           {"limits", from.limits.status(slot, instance.pid, instance.generation)},
+          {"spares", spares_of(from, plan)},
           {"reason", why}};
 }
 
@@ -140,7 +177,7 @@ nlohmann::json sandbox_of(const StatusSources& from, Slot slot) {
 
 Result<std::vector<Slot>> slots_named(const Plan& plan, const std::string& name) {
   std::vector<Slot> slots;
-  for (Slot slot = 0; slot < plan.instances.size(); ++slot) {
+  for (Slot slot = 0; slot < plan.first_spare(); ++slot) {
     const auto& instance = plan.instances[slot];
     if (name.empty() || instance.name == name || instance.worker == name) slots.push_back(slot);
   }
@@ -181,6 +218,7 @@ Result<nlohmann::json> report_status(const StatusSources& from, const std::strin
                           {"stopping", from.supervision.state().stopping},
                           {"orphans_reaped", from.keeper.orphans_reaped()}}},
                         {"workers", std::move(workers)},
+                        {"spares", spare_rows(from, name, now)},
                         {"links", std::move(links)},
                         {"sockets", from.sockets.status(from.config)}};
 }

@@ -1,5 +1,6 @@
 #include "supervisor/supervision.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -115,14 +116,22 @@ void Supervision::take_events() {
 }
 
 void Supervision::carry_out(std::vector<Action> actions) {
+  const bool promotes = std::any_of(actions.begin(), actions.end(), [](const Action& action) {
+    return std::holds_alternative<Promote>(action);
+  });
   const Overloaded carry{
       [&](const Spawn& action) { starts_.push_back(action); },
+      [&](const Promote& action) { shell_.promote(action); },
       [&](const SendStop& action) { shell_.send_stop(action.slot); },
       [&](const KillTree& action) { shell_.kill_tree(action.slot); },
       [&](const SweepTree& action) { shell_.sweep(action.slot); },
       [&](const Announce& action) { shell_.announce(action); },
       [&](const Finished& action) { shell_.finished(action.exit_code); },
   };
+  // Whoever waits to step in hears of a death before the world does.
+  std::stable_partition(actions.begin(), actions.end(), [&](const Action& action) {
+    return !promotes || !std::holds_alternative<Announce>(action);
+  });
   for (const Action& action : actions) std::visit(carry, action);
 }
 

@@ -25,8 +25,9 @@ class Supervision {
     std::function<void(Slot)> send_stop, kill_tree, sweep;
     std::function<void(const Announce&)> announce;
     std::function<void(int exit_code)> finished;
-    std::function<void()> changed;  // after all of it
-    std::function<void()> later;    // there is more to start: call go_on() soon
+    std::function<void()> changed;                // after all of it
+    std::function<void()> later;                  // there is more to start: call go_on() soon
+    std::function<void(const Promote&)> promote;  // in the place of a spawn, and at once
   };
 
   Supervision(const Plan&, StateRegion&, SystemRecord, Shell);

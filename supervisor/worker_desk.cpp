@@ -42,7 +42,7 @@ const WorkerConfig& WorkerDesk::config_of(Slot slot) const {
 // One bell per instance for all its incarnations: a start then costs one store round trip less.
 Result<void> WorkerDesk::ensure_bell(Slot slot) {
   Desk& desk = desks_[slot];
-  if (desk.bell) return {};
+  if (desk.bell || plan_.instances[slot].is_spare) return {};  // a spare sleeps on its socket alone
   const std::string tag = "attention/" + plan_.instances[slot].name;
   if (auto kept = keeper_.take(tag); kept.is_open()) {
     auto bell = AttentionBell::adopt(std::move(kept));
@@ -58,12 +58,16 @@ Result<void> WorkerDesk::ensure_bell(Slot slot) {
 }
 
 void WorkerDesk::make_port(Slot slot, base::UniqueFd socket) {
+  const auto whose = desks_[slot].whose = std::make_shared<Slot>(slot);
+  desks_[slot].hello.reset();
   desks_[slot].port = std::make_unique<ControlPort>(
       io_, std::move(socket),
       ControlPort::Callbacks{
-          [this, slot](ipc::Packet packet) { received(slot, std::move(packet)); },
+          [this, whose](ipc::Packet packet) { received(*whose, std::move(packet)); },
           [](const Error&) {},  // the exit ring tells of deaths
-          [this, slot] { desks_[slot].bell->bump(); }});
+          [this, whose] {
+            if (auto& bell = desks_[*whose].bell) bell->bump();
+          }});
 }
 
 Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
@@ -94,9 +98,34 @@ void WorkerDesk::adopt(Slot slot) {
   desks_[slot].port->send(ipc::request(resync_id_, ipc::method::resync, ipc::Json::object()));
 }
 
+Result<void> WorkerDesk::prepare_promotion(Slot spare, Slot slot) {
+  const auto& port = desks_[spare].port;
+  const std::string& name = plan_.instances[slot].name;
+  if (!port || !port->alive()) return make_error(Errc::closed, "the control socket of a spare");
+  if (const auto bell = ensure_bell(slot); !bell) return bell.error();
+  if (const auto output = callbacks_.output(slot); !output) return output.error();
+  if (const auto crash = callbacks_.crash_page(slot); !crash) return crash.error();
+  return keeper_.put("control/" + name, port->fd());
+}
+
+// One that this brain has adopted says hello again after its resync answer, and is welcomed then.
+void WorkerDesk::promote(Slot spare, Slot slot) {
+  Desk& from = desks_[spare];
+  Desk& to = desks_[slot];
+  to.port = std::move(from.port);
+  to.whose = std::move(from.whose);
+  *to.whose = slot;
+  to.status_text.clear();
+  to.sandbox.reset();
+  to.awaits_resync = std::exchange(from.awaits_resync, false);
+  const auto hello = std::exchange(from.hello, std::nullopt);
+  if (hello) answer(slot, hello->id, welcome(slot, hello->id, hello->beat));
+}
+
 void WorkerDesk::died(Slot slot) {
   if (desks_[slot].port) desks_[slot].port->drain();
   desks_[slot].port.reset();
+  desks_[slot].hello.reset();
   desks_[slot].status_text.clear();
   desks_[slot].sandbox.reset();
   beats_.forget(slot);
@@ -123,14 +152,18 @@ void WorkerDesk::received(Slot slot, ipc::Packet packet) {
     // What a predecessor left unread is asked again after the resync answer; to answer it now would
     // be to answer it twice.
     if (desks_[slot].awaits_resync) return;
-    taken = take_request(slot, *message, packet);
-    if (!taken && desks_[slot].port) {
-      desks_[slot].port->send(ipc::error_answer(message->id, taken.error()));
-    }
+    return answer(slot, message->id, take_request(slot, *message, packet));
   } else if (!desks_[slot].awaits_resync) {  // meant for our predecessor, and said again
     taken = take_notification(slot, *message, packet);
   }
   if (!taken) callbacks_.violated(slot, taken.error());
+}
+
+// A request that was taken has its answer, or will have.
+void WorkerDesk::answer(Slot slot, std::uint64_t id, const Result<void>& taken) {
+  if (taken) return;
+  if (desks_[slot].port) desks_[slot].port->send(ipc::error_answer(id, taken.error()));
+  callbacks_.violated(slot, taken.error());
 }
 
 Result<void> WorkerDesk::take_request(Slot slot, const ipc::ControlMessage& message,
@@ -220,24 +253,39 @@ Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& par
   if (!hello) return hello.error();
   const std::string& name = plan_.instances[slot].name;
   if (const auto same = ipc::check_versions(hello->versions, name); !same) return same.error();
-  if (hello->generation != callbacks_.generation(slot)) {
+  if (!is_its_generation(slot, hello->generation)) {
     return make_error(Errc::protocol_violation,
                       name + " says it is generation " + std::to_string(hello->generation));
   }
+  auto beat = ipc::fd_named(packet, "beat");
+  if (!beat) return beat.error();
+  if (!plan_.instances[slot].is_spare) return welcome(slot, id, *beat);
+  desks_[slot].hello = Hello{id, std::move(*beat)};
+  callbacks_.ready(slot, hello->generation);
+  return {};
+}
+
+// One that was a spare may not have heard yet that it is not.
+bool WorkerDesk::is_its_generation(Slot slot, Generation said) const {
+  const Generation was = callbacks_.was_spare(slot);
+  return said == callbacks_.generation(slot) || (was != 0 && said == was);
+}
+
+Result<void> WorkerDesk::welcome(Slot slot, std::uint64_t id, const base::UniqueFd& beat) {
   const WorkerConfig& config = config_of(slot);
+  const std::string& name = plan_.instances[slot].name;
+  const Generation generation = callbacks_.generation(slot);
   if (config.watchdog) {
-    auto beat = ipc::fd_named(packet, "beat");
-    if (!beat) return beat.error();
-    const auto watched = beats_.watch(slot, hello->generation, beat->get(),
-                                      nanoseconds(*config.watchdog), base::monotonic_ns());
+    const auto watched = beats_.watch(slot, generation, beat.get(), nanoseconds(*config.watchdog),
+                                      base::monotonic_ns());
     if (!watched) return watched.error();
-    if (const auto kept = keeper_.put("beat/" + name, beat->get()); !kept) return kept.error();
+    if (const auto kept = keeper_.put("beat/" + name, beat.get()); !kept) return kept.error();
   }
   ipc::HelloAnswer answer;
   answer.name = name;
   answer.worker = config.name;
   answer.index = plan_.instances[slot].index;
-  answer.generation = hello->generation;
+  answer.generation = generation;
   answer.config = ipc::Json::parse(config.config_json, nullptr, false);
   answer.links = introducer_->count_links(slot);
   answer.watchdog_ms = config.watchdog ? nanoseconds(*config.watchdog) / 1'000'000 : 0;
@@ -247,8 +295,14 @@ Result<void> WorkerDesk::greet(Slot slot, std::uint64_t id, const ipc::Json& par
   const auto crash = callbacks_.crash_page(slot);
   if (!crash) return crash.error();
   answer.crash = true;
+  std::vector<int> fds{attention->get(), *crash};
+  if (callbacks_.was_spare(slot) != 0) {
+    const auto output = callbacks_.output(slot);
+    if (!output) return output.error();
+    answer.cookie = callbacks_.cookie(slot);
+    fds.push_back(*output);
+  }
   if (const auto sent = send_sandbox(slot); !sent) return sent.error();
-  const int fds[] = {attention->get(), *crash};
   desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), fds);
   introducer_->open_links(slot);
   return {};
@@ -272,7 +326,7 @@ Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& messa
   if (!desks_[slot].awaits_resync) return {};  // once is enough
   const auto answer = ipc::decode<ipc::ResyncAnswer>(*message.content);
   if (!answer) return answer.error();
-  if (answer->generation != callbacks_.generation(slot)) return {};
+  if (!is_its_generation(slot, answer->generation)) return {};
   desks_[slot].awaits_resync = false;
   introducer_->resynced(slot, *answer);
   sessions_->resynced(slot, *answer);

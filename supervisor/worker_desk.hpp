@@ -32,6 +32,10 @@ class WorkerDesk {
     // Its queue gave up a task; noted when this returns.
     std::function<void(const Introducer::Quarantined&, const ipc::TaskQuarantined&)> quarantined;
     std::function<Result<int>(Slot)> crash_page;  // borrowed
+    // Of an instance that was a spare: its generation as that, 0 for any other; and what it is given as an instance.
+    std::function<Generation(Slot)> was_spare;
+    std::function<std::string(Slot)> cookie;
+    std::function<Result<int>(Slot)> output;  // borrowed
   };
 
   WorkerDesk(boost::asio::io_context&, const SystemConfig&, const Plan&, KeeperClient&, Callbacks);
@@ -41,6 +45,10 @@ class WorkerDesk {
   // For a start: a fresh control socket; its brain end is stored. The worker's end is returned.
   Result<base::UniqueFd> open_port(Slot);
   void adopt(Slot);
+  // A spare that is to be the instance: before that is decided, what a successor of this brain will need is stored;
+  // after it, the spare is told, as soon as it has said hello.
+  Result<void> prepare_promotion(Slot spare, Slot slot);
+  void promote(Slot spare, Slot slot);
   // The exit entry was read: takes what the worker said last, then closes its port.
   void died(Slot);
 
@@ -55,8 +63,14 @@ class WorkerDesk {
   }
 
  private:
+  struct Hello {
+    std::uint64_t id;
+    base::UniqueFd beat;
+  };
   struct Desk {
     std::unique_ptr<ControlPort> port;
+    std::shared_ptr<Slot> whose;  // who speaks through the port: a promotion changes it
+    std::optional<Hello> hello;   // of a spare: to be answered once it is an instance
     std::optional<AttentionBell> bell;
     std::string status_text;
     std::optional<ipc::SandboxInstalled> sandbox;
@@ -73,6 +87,9 @@ class WorkerDesk {
   Result<void> take_notification(Slot, const ipc::ControlMessage&, ipc::Packet&);
   Result<void> send_sandbox(Slot);
   Result<void> greet(Slot, std::uint64_t id, const ipc::Json& params, ipc::Packet&);
+  Result<void> welcome(Slot, std::uint64_t id, const base::UniqueFd& beat);
+  void answer(Slot, std::uint64_t id, const Result<void>&);
+  bool is_its_generation(Slot, Generation) const;
   void connect_service(Slot, std::uint64_t id, const ipc::ServiceConnect&);
 
   boost::asio::io_context& io_;

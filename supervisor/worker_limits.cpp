@@ -72,6 +72,8 @@ std::vector<WorkerLimits::Wanted> WorkerLimits::wanted(Slot slot) const {
 }
 
 std::string WorkerLimits::leaf(Slot slot, Generation generation) const {
+  const auto begun = begun_as_.find(slot);
+  if (begun != begun_as_.end() && begun->second.first == generation) return begun->second.second;
   return plan_.instances[slot].name + "." + std::to_string(generation);
 }
 
@@ -148,6 +150,15 @@ void WorkerLimits::adopt(Slot slot, Generation generation, std::int32_t pid) {
     refused_[{slot, one.controller}] = prepared ? "it was refused when the worker was started"
                                                 : base::refusal_in_words(prepared.error());
   }
+}
+
+void WorkerLimits::was_spare(const Incarnation& now, Slot spare, Generation generation_as_spare) {
+  if (wanted(now.slot).empty()) return;
+  begun_as_[now.slot] = {now.generation, leaf(spare, generation_as_spare)};
+  for (const auto controller : {Controller::memory, Controller::pids}) {
+    refused_.erase({now.slot, controller});  // of its predecessor
+  }
+  adopt(now.slot, now.generation, now.pid);
 }
 
 // Of what was killed a whole look ago somebody who lives can only have lost a child.

@@ -41,6 +41,14 @@ class WorkerLimits {
   // An incarnation that an earlier brain started.
   void adopt(Slot, Generation, std::int32_t pid);
 
+  // It is a process that began as that generation of a spare, and stays in the cgroups that were made for that.
+  struct Incarnation {
+    Slot slot;
+    Generation generation;
+    std::int32_t pid;
+  };
+  void was_spare(const Incarnation&, Slot spare, Generation generation_as_spare);
+
   // Once a beat, of those that live: `is_alive` by slot.
   void look(const std::vector<Generation>& living);
   // Before ended().
@@ -86,6 +94,8 @@ class WorkerLimits {
   std::map<std::pair<Slot, Controller>, std::string> refused_;
   std::map<std::pair<std::string, Controller>, std::string> told_;  // by worker
   std::map<Slot, Memory> memories_;
+  std::map<Slot, std::pair<Generation, std::string>>
+      begun_as_;                      // of spares that were promoted: the leaf
   std::vector<base::UniqueFd> lent_;  // to the plan at hand, in its order
   std::vector<Controller> lent_to_;
   bool has_leftovers_ = true;  // of a predecessor, for all we know

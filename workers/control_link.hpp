@@ -143,7 +143,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   [[nodiscard]] Result<Session> connect_once(std::string_view service, Deadline);
 
   const base::UniqueFd socket_;
-  const std::uint32_t generation_;
+  std::uint32_t generation_;  // of the spare, until the answer to its hello makes it an instance
   Heart heart_;
   std::unique_ptr<Sleepers> sleepers_;
   StopFlag stop_;

@@ -5,6 +5,7 @@
 #include "ipc/endpoint.hpp"
 #include "workers/control_link.hpp"
 #include "workers/crash_reporter.hpp"
+#include "workers/identity.hpp"
 #include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
@@ -85,6 +86,13 @@ void ControlLink::take_hello(ipc::Packet& packet, const std::optional<Error>& er
   if (!answer) return fail(answer.error());
   if (attention_page_.data() == nullptr) {  // else said again after a resync; the page is the same
     if (auto mapped = map_attention(packet); !mapped) return fail(mapped.error());
+  }
+  generation_ = answer->generation;
+  heart_.belongs_to(generation_);
+  if (!answer->cookie.empty()) {
+    const auto output = ipc::fd_named(packet, "output");
+    if (!output) return fail(output.error());
+    if (auto taken = take_identity(*answer, *output); !taken) return fail(taken.error());
   }
   if (answer->crash) {
     auto page = ipc::fd_named(packet, "crash");

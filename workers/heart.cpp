@@ -35,6 +35,11 @@ Result<Heart> Heart::open(std::uint32_t generation) {
   return heart;
 }
 
+void Heart::belongs_to(std::uint32_t generation) noexcept {
+  // relaxed: only a brain that begins asks for it, and takes a page of another generation for no page at all
+  page().generation.store(generation, std::memory_order_relaxed);
+}
+
 // Two threads that beat at once may count once: the watchdog asks only whether the word changed.
 void Heart::beat() noexcept {
   auto& count = page().beat;

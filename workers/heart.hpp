@@ -15,6 +15,8 @@ class Heart {
  public:
   [[nodiscard]] static Result<Heart> open(std::uint32_t generation);
 
+  void belongs_to(std::uint32_t generation) noexcept;  // a spare's becomes an instance's
+
   void beat() noexcept;
   void started() noexcept;  // from here on a silence is a hang
   void sleeping(bool) noexcept;

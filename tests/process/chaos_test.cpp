@@ -16,9 +16,9 @@ std::string config_of(const std::string& echo_restart) {
   return R"({"version": 1, "name": "storm",
     "defaults": {"restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},
     "workers": {
-      "echo": {"command": ["echo-worker"], "provides": ["echo"], "ready": {"type": "notify"}, "instances": 2, "watchdog": {"timeout": "500ms"}},
-      "tick": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks", "rate_hz": 1000, "size": 56}},
-      "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks"}},
+      "echo": {"command": ["echo-worker"], "provides": ["echo"], "ready": {"type": "notify"}, "instances": 2, "warm_spares": 1, "watchdog": {"timeout": "500ms"}},
+      "tick": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "warm_spares": 1, "config": {"link": "ticks", "rate_hz": 1000, "size": 56}},
+      "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}, "warm_spares": 2, "config": {"link": "ticks"}},
       "once": {"command": ["true"], "kind": "oneshot"},
       "plain": {"command": ["sleep", "100000"], "restart": )" +
          echo_restart + R"(}},

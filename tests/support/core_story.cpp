@@ -14,6 +14,10 @@ struct Line {
   std::string operator()(const Spawn& action) const {
     return "spawn " + name(action.slot) + " " + std::to_string(action.generation);
   }
+  std::string operator()(const Promote& action) const {
+    return "promote " + name(action.spare) + " to " + name(action.slot) + " " +
+           std::to_string(action.generation);
+  }
   std::string operator()(const SendStop& action) const { return "stop " + name(action.slot); }
   std::string operator()(const KillTree& action) const { return "kill " + name(action.slot); }
   std::string operator()(const SweepTree& action) const { return "sweep " + name(action.slot); }

@@ -59,7 +59,8 @@ TEST(ConfigDiff, restarts_a_worker_for_what_only_a_new_process_sees) {
 TEST(ConfigDiff, changes_in_place_what_the_supervisor_alone_looks_at) {
   for (const std::string key :
        {R"("restart": {"policy": "on_failure"})", R"("stop": {"timeout": "1s"})",
-        R"("logs": {"keep": 1})", R"("ready": {"timeout": "1s"})", R"("instances": 3)"}) {
+        R"("logs": {"keep": 1})", R"("ready": {"timeout": "1s"})", R"("instances": 3)",
+        R"("warm_spares": 2)"}) {
     const auto diff = diff_configs(system(worker("a")), system(worker("a", key)));
     EXPECT_EQ(fates(diff), "a changed") << key;
   }

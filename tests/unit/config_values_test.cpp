@@ -105,6 +105,11 @@ TEST(Config, reads_everything_that_a_worker_may_say) {
   EXPECT_EQ(worker.config_json, R"({"b":[1,null],"a":"x"})");
 }
 
+TEST(Config, takes_warm_spares_of_a_service_of_the_runtime) {
+  EXPECT_EQ(parsed(one_worker(R"("warm_spares": 8)")).workers.at(0).warm_spares, 8U);
+  EXPECT_EQ(parsed(one_worker(R"("instances": 2)")).workers.at(0).warm_spares, 0U);
+}
+
 TEST(Config, merges_defaults_key_by_key) {
   const SystemConfig config = parsed(R"({"version": 1, "name": "t",
     "defaults": {"restart": {"policy": "on_failure", "backoff": {"initial": "1ms", "factor": 3}, "limit": "none"},

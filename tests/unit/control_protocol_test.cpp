@@ -180,7 +180,8 @@ TEST(Hello, refuses_malformed_versions) {
 }
 
 TEST(Messages, come_back_as_they_went) {
-  const HelloAnswer hello{"echo.1", "echo", 1, 3, Json{{"a", {1, 2}}}, 5, 2000, {"echo", "math"}};
+  const HelloAnswer hello{"echo.1", "echo",           1,    3,           Json{{"a", {1, 2}}}, 5,
+                          2000,     {"echo", "math"}, true, "MARK=7/1/3"};
   const auto hello_read = there_and_back(hello);
   EXPECT_EQ(hello_read.name, "echo.1");
   EXPECT_EQ(hello_read.worker, "echo");
@@ -190,6 +191,9 @@ TEST(Messages, come_back_as_they_went) {
   EXPECT_EQ(hello_read.links, 5u);
   EXPECT_EQ(hello_read.watchdog_ms, 2000u);
   EXPECT_EQ(hello_read.provides, hello.provides);
+  EXPECT_TRUE(hello_read.crash);
+  EXPECT_EQ(hello_read.cookie, hello.cookie);
+  EXPECT_EQ(encode(hello)["fds"], Json({"attention", "crash", "output"}));
 
   HelloClientAnswer client;
   client.system = "demo";
@@ -337,7 +341,7 @@ TEST(Messages, tell_of_a_sandbox_what_to_do_and_what_was_done) {
 
 TEST(Messages, are_checked_field_by_field) {
   expect_every_field_checked(HelloWorker{}, {"generation", "protocol", "layout"});
-  expect_every_field_checked(HelloAnswer{"a.0", "a", 0, 1, {}, 0, 0, {}},
+  expect_every_field_checked(HelloAnswer{"a.0", "a", 0, 1, {}, 0, 0, {}, false, ""},
                              {"name", "worker", "index", "generation", "links"});
   expect_every_field_checked(HelloClientAnswer{{}, "demo", 1, 2},
                              {"system", "brain_pid", "keeper_pid", "protocol", "layout"});

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <random>
+#include <utility>
 
 #include "tests/support/core_story.hpp"
 #include "tests/support/environment.hpp"
@@ -33,10 +35,13 @@ class World {
     for (Slot slot = 0; slot < processes_.size(); ++slot) {
       Process& process = processes_[slot];
       process.stop_sent = false;
-      if (process.spawning) process.alive = random_() % 2 == 0;
+      if (process.spawning && random_() % 2 == 0) begin(slot);
       process.spawning = false;
-      if (process.alive)
-        living[slot] = {process.generation, static_cast<std::int32_t>(1000 + slot)};
+      process.wanted.reset();
+      if (process.alive) living[slot] = {process.generation, process.pid};
+    }
+    for (Slot slot = plan_.first_spare(); slot < processes_.size(); ++slot) {
+      if (!processes_[slot].alive) living[slot] = {};  // it may have become an instance above
     }
     state_.index = {};
     carry_out_all(resume(plan_, state_, living, now_));
@@ -105,11 +110,35 @@ class World {
     Process& process = processes_[slot];
     if (process.spawning) {
       process.spawning = false;
+      if (process.wanted) {
+        const Promote wanted = *process.wanted;
+        if (begin(slot)) {
+          return tell(Promoted{slot, process.generation, process.pid, wanted.spare,
+                               wanted.spare_generation});
+        }
+        return tell(Started{slot, process.generation, process.pid});
+      }
       if (random_() % 20 == 0) return tell(ExecFailed{slot, process.generation, 2});
-      process.alive = true;
-      return tell(Started{slot, process.generation, static_cast<std::int32_t>(1000 + slot)});
+      begin(slot);
+      return tell(Started{slot, process.generation, process.pid});
     }
     if (process.alive && random_() % 3 == 0) die(slot);
+  }
+
+  // The process exists: made anew, or, where that was wanted and is possible, made of a spare's. Returns whether.
+  bool begin(Slot slot) {
+    Process& process = processes_[slot];
+    process.alive = true;
+    process.spawning = false;
+    process.pid = next_pid_++;
+    const auto wanted = std::exchange(process.wanted, std::nullopt);
+    if (!wanted) return false;
+    Process& spare = processes_[wanted->spare];
+    if (!spare.alive || spare.generation != wanted->spare_generation) return false;
+    EXPECT_FALSE(spare.stop_sent) << "promoted on its way out";
+    process.pid = std::exchange(spare.pid, 0);
+    spare.alive = false;
+    return true;
   }
 
   void ask_for_time(Slot slot, Generation generation) {
@@ -165,7 +194,20 @@ class World {
     bool spawning = false, alive = false, unswept = false, stop_sent = false, kill_due = false;
     bool untold = false;  // dead, and the core does not know
     TimeNs patience_ends = 0;
+    std::int32_t pid = 0;
+    std::optional<Promote> wanted;  // while it is spawning: out of a spare
   };
+
+  void carry_out(const Promote& action) {
+    EXPECT_TRUE(plan_.instances[action.spare].is_spare);
+    EXPECT_FALSE(plan_.instances[action.slot].is_spare);
+    EXPECT_TRUE(processes_[action.spare].alive || processes_[action.spare].untold);
+    for (const Process& other : processes_) {
+      EXPECT_FALSE(other.wanted && other.wanted->spare == action.spare) << "promised twice";
+    }
+    carry_out(Spawn{action.slot, action.generation});
+    processes_[action.slot].wanted = action;
+  }
 
   void carry_out(const Spawn& action) {
     Process& process = processes_[action.slot];
@@ -174,6 +216,7 @@ class World {
     EXPECT_FALSE(state_.stopping) << "spawned on the way down";
     EXPECT_GT(action.generation, process.generation);
     process.spawning = true;
+    process.wanted.reset();
     process.generation = action.generation;
   }
   void carry_out(const SendStop& action) {
@@ -275,6 +318,7 @@ class World {
   std::vector<InstanceState> saved_;
   std::vector<GroupState> saved_groups_;
   std::vector<std::string> log_;
+  std::int32_t next_pid_ = 1000;
   bool finished_ = false;
 };
 
@@ -298,6 +342,7 @@ WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
   config.restart.limit->count = static_cast<std::uint32_t>(random() % 5);
   config.restart.limit->then = random() % 8 == 0 ? LimitThen::exit : LimitThen(random() % 2);
   if (random() % 4 == 0) config.restart.limit.reset();
+  if (random() % 3 == 0) config.warm_spares = static_cast<std::uint32_t>(1 + random() % 2);
   config.stop.timeout = std::chrono::milliseconds(random() % 3 * 500);
   return config;
 }

@@ -97,8 +97,18 @@ TEST_F(EventLine, a_backoff_tells_the_wait) {
 }
 
 TEST_F(EventLine, a_type_from_a_newer_supervisor_is_shown_by_its_name) {
-  EXPECT_EQ(text_.line(event("worker.promoted", 0, {{"text", "to captain"}})),
-            "12:03:00.000  echo.0  worker.promoted: to captain");
+  EXPECT_EQ(text_.line(event("worker.enthroned", 0, {{"text", "to captain"}})),
+            "12:03:00.000  echo.0  worker.enthroned: to captain");
+}
+
+TEST_F(EventLine, tells_who_stepped_in_and_what_becomes_of_spares) {
+  EXPECT_EQ(text_.line(event("worker.promoted", 0, {{"text", "was echo+spare.0"}})),
+            "12:03:00.000  echo.0  promoted: was echo+spare.0");
+  EXPECT_EQ(text_.line(event("spare.ready", 0)),
+            "12:03:00.000  echo.0  waits to step in, pid 4711");
+  EXPECT_EQ(
+      text_.line(event("spare.exited", 0, {{"exit", {{"kind", "signal"}, {"signal", "SIGKILL"}}}})),
+      "12:03:00.000  echo.0  ended: SIGKILL");
 }
 
 TEST_F(EventLine, fields_of_the_wrong_type_do_no_harm) {

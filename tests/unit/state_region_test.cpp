@@ -165,6 +165,31 @@ TEST_F(StateMemory, forgets_the_process_of_a_generation_that_ended_but_not_a_lat
   EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
 }
 
+// What a brain leaves that dies between the two stores of a promotion.
+TEST_F(StateMemory, a_process_that_takes_over_another_slot_is_named_by_both_until_the_first_ends) {
+  auto spare = brain_->ticket(9, brain_->bump(9));
+  ASSERT_TRUE(claim_slot(&spare));
+  auto dead = brain_->ticket(5, brain_->bump(5));
+  ASSERT_TRUE(claim_slot(&dead));
+  brain_->end(5, 1);
+  EXPECT_EQ(brain_->take_over(5, 4, ::getpid()), 4U);
+  auto successor = StateRegion::map(fd_.get());
+  EXPECT_EQ(successor->settle(5), (Claim{4, ::getpid()}));
+  EXPECT_EQ(successor->settle(9), (Claim{1, ::getpid()}));
+  successor->end(9, 1);
+  EXPECT_LE(successor->claim(9).pid, 0);
+  EXPECT_EQ(successor->take_over(5, 2, 7), 5U) << "a generation only grows";
+}
+
+TEST_F(StateMemory, a_place_that_no_slot_has_can_be_ended_all_the_same) {
+  auto ticket = brain_->ticket(1, brain_->bump(1));
+  ASSERT_TRUE(claim_slot(&ticket));
+  brain_->set_seats({0});
+  EXPECT_EQ(brain_->claim_at(1), (Claim{1, ::getpid()}));
+  brain_->end_at(1, 1);
+  EXPECT_LE(brain_->claim_at(1).pid, 0);
+}
+
 TEST_F(StateMemory, tells_an_exec_failure_of_this_generation_from_an_older_one) {
   brain_->failure_word(3)->store(base::pack_failure(4, {base::SpawnStage::exec, 2}));
   const auto failure = again().exec_failure(3, 4);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "base/clock.hpp"
 
 namespace bulkhead::supervisor {
@@ -36,7 +39,8 @@ class Starts : public testing::Test {
             [](const Announce&) {},
             [](int) {},
             [] {},
-            [this] { ++put_off_; }};
+            [this] { ++put_off_; },
+            [](const Promote&) { ADD_FAILURE() << "there are no spares"; }};
   }
 
   base::UniqueFd memory_ = std::move(*StateRegion::create());
@@ -76,6 +80,42 @@ TEST_F(Starts, that_are_put_off_do_not_put_off_what_comes_from_outside) {
   EXPECT_EQ(supervision_.instance(count - 1).status, InstanceStatus::disabled);
   while (started_ + 1 < count) supervision_.go_on();
   EXPECT_EQ(supervision_.instance(count - 2).status, InstanceStatus::ready);
+}
+
+// What the shell is told, in its order.
+TEST(Promotions, come_after_the_sweep_and_before_the_news_of_the_death) {
+  SystemConfig config;
+  WorkerConfig worker;
+  worker.name = "echo";
+  worker.warm_spares = 1;
+  config.workers.push_back(worker);
+  const Plan plan = make_plan(config);
+  const auto memory = std::move(*StateRegion::create());
+  auto region = std::move(*StateRegion::map(memory.get()));
+  std::vector<std::string> told;
+  Supervision* supervision = nullptr;
+  Supervision::Shell shell;
+  shell.spawn = [&](Slot slot, Generation generation) {
+    supervision->apply(Started{slot, generation, static_cast<std::int32_t>(slot) + 100});
+  };
+  shell.sweep = [&](Slot) { told.emplace_back("sweep"); };
+  shell.announce = [&](const Announce& what) { told.emplace_back(to_string(what.type)); };
+  shell.promote = [&](const Promote& wanted) {
+    told.emplace_back("promote");
+    supervision->apply(
+        Promoted{wanted.slot, wanted.generation, 101, wanted.spare, wanted.spare_generation});
+  };
+  shell.changed = [] {};
+  Supervision under_test(plan, region, SystemRecord{}, shell);
+  supervision = &under_test;
+  under_test.begin(std::vector<Living>(2), true, base::monotonic_ns());
+  under_test.apply(BecameReady{1, 1});
+  told.clear();
+  under_test.apply(Exited{0, 1, ExitKind::signal, 9});
+  const std::vector<std::string> first(told.begin(), told.begin() + 6);
+  EXPECT_EQ(first, (std::vector<std::string>{"sweep", "promote", "exited", "starting", "promoted",
+                                             "ready"}));
+  EXPECT_EQ(under_test.instance(0).pid, 101);
 }
 
 }  // namespace
