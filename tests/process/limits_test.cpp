@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <set>
 
 #include "base/cgroup.hpp"
 #include "tests/support/command.hpp"
@@ -193,6 +194,46 @@ pid_t await_detached(RunningSystem& system) {
       },
       "somebody detached");
   return found;
+}
+
+// Who was a spare stays in the cgroup that it began in, whichever brain is asked.
+TEST_F(MemoryLimit, holds_for_a_spare_that_has_become_an_instance) {
+  const json worker{{"command", {"echo-worker"}},
+                    {"provides", {"echo"}},
+                    {"ready", {{"type", "notify"}}},
+                    {"warm_spares", 1},
+                    {"restart", {{"backoff", {{"initial", "0ms"}}}}},
+                    {"limits", {{"memory", "64MiB"}}}};
+  const json config{{"version", 1}, {"name", system_name()}, {"workers", {{"echo", worker}}}};
+  RunningSystem system(system_name(), config.dump());
+  const auto warm = [](const json& status) {
+    return all_ready(status) && row(status, "echo.0")["spares"]["ready"] == 1;
+  };
+  const auto leaves = [] {
+    std::set<std::string> names;
+    for (const auto& path : cgroups()) names.insert(path.substr(path.rfind('/') + 1));
+    return names;
+  };
+  system.await(warm, "the first spare");
+  const int first = system.worker("echo.0")["pid"];
+  ASSERT_EQ(::kill(first, SIGKILL), 0);
+  const int promoted = system.await_reborn("echo.0", first)["pid"];
+  system.await(warm, "the second spare");
+  for (const bool new_brain : {false, true}) {
+    if (new_brain) system.kill_brain();
+    const auto limited = system.worker("echo.0");
+    EXPECT_EQ(limited["pid"], promoted);
+    EXPECT_EQ(
+        limited["limits"]["memory"],
+        (json{{"bytes", 64 << 20}, {"by", by_cgroup()}, {"refused", nullptr}, {"oom_kills", 0}}))
+        << (new_brain ? "to a new brain" : "to the brain that promoted it");
+    EXPECT_TRUE(leaves().contains("echo+spare.0.1"));
+  }
+  ASSERT_EQ(::kill(promoted, SIGKILL), 0);
+  system.await_reborn("echo.0", promoted);
+  system.await([&](const json&) { return !leaves().contains("echo+spare.0.1"); },
+               "the end of its cgroup");
+  end(system);
 }
 
 TEST_F(MemoryLimit, takes_all_descendants_along_when_the_worker_is_gone) {
