@@ -50,14 +50,20 @@ std::vector<Living> Brain::find_living() {
   for (Slot slot = 0; slot < state_layout::slot_count; ++slot) {
     if (slot >= living.size() && slot < first_internal_slot) continue;
     const Claim claim = state_.settle(slot);
-    if (claim.pid <= 0) continue;
+    const auto former = former_self(slot);
+    if (claim.pid <= 0) {
+      if (slot >= living.size()) continue;
+      processes_.recall(slot, claim.generation);
+      if (former) processes_.recall_as_spare(slot, former->spare, former->generation);
+      continue;
+    }
     if (is_instance(slot, claim, living)) {
       state_.end(slot, claim.generation);
       continue;
     }
     if (slot < living.size()) living[slot] = {claim.generation, claim.pid};
     processes_.adopt(slot, claim.generation, claim.pid);
-    recall_spare(slot);
+    if (former) processes_.was_spare(slot, former->spare, former->generation);
   }
   return living;
 }

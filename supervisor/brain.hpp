@@ -63,7 +63,11 @@ class Brain {
   void promote(const Promote&);
   bool is_instance(Slot spare, const Claim&, const std::vector<Living>&) const;
   std::optional<Slot> instance_that_was(Slot spare, const ExitEntry&) const;
-  void recall_spare(Slot);
+  struct FormerSelf {
+    Slot spare = no_slot;
+    Generation generation = 0;
+  };
+  std::optional<FormerSelf> former_self(Slot) const;
   void on_spare_exit(Slot, const ExitEntry&);
   void announce_spare(const Announce&);
   void find_former_spares();

@@ -63,13 +63,14 @@ std::optional<Slot> Brain::instance_that_was(Slot spare, const ExitEntry& entry)
   return std::nullopt;
 }
 
-// Of an instance that lives, and that another brain may have promoted.
-void Brain::recall_spare(Slot slot) {
-  if (slot >= plan_.first_spare()) return;
+// Of an instance whose latest incarnation another brain may have promoted.
+std::optional<Brain::FormerSelf> Brain::former_self(Slot slot) const {
+  if (slot >= plan_.first_spare()) return std::nullopt;
   const auto saved = state_.load(slot);
   const WorkerPlan& worker = plan_.workers[plan_.instances[slot].worker_index];
-  if (!saved || saved->was_spare == 0 || saved->was_spare_index >= worker.spares) return;
-  processes_.was_spare(slot, worker.first_spare + saved->was_spare_index, saved->was_spare);
+  if (!saved || saved->was_spare == 0 || saved->was_spare_index >= worker.spares)
+    return std::nullopt;
+  return FormerSelf{worker.first_spare + saved->was_spare_index, saved->was_spare};
 }
 
 void Brain::on_spare_exit(Slot spare, const ExitEntry& entry) {

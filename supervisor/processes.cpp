@@ -289,9 +289,13 @@ void Processes::adopt(Slot slot, Generation generation, std::int32_t pid) {
   limits_.adopt(slot, generation, pid);
 }
 
+void Processes::recall_as_spare(Slot slot, Slot spare, Generation generation) {
+  living_[slot].cookie_as_spare = cookie(spare, generation);
+}
+
 void Processes::was_spare(Slot slot, Slot spare, Generation generation) {
-  Living& living = living_[slot];
-  living.cookie_as_spare = cookie(spare, generation);
+  recall_as_spare(slot, spare, generation);
+  const Living& living = living_[slot];
   limits_.was_spare({slot, living.generation, living.pid}, spare, generation);
 }
 

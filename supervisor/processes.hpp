@@ -50,6 +50,9 @@ class Processes {
 
   // A process that an earlier brain started; its exit has not been read.
   void adopt(Slot, Generation, std::int32_t pid);
+  // One that has ended: its death may be stored while what it left behind is not swept yet.
+  void recall(Slot slot, Generation generation) { living_[slot].generation = generation; }
+  void recall_as_spare(Slot, Slot spare, Generation);
   void ended(Slot) noexcept;
 
   bool alive(Slot) const noexcept;

@@ -1,11 +1,15 @@
 // Workers that misbehave in every way that we know: each harms only itself, is stopped in time, and
 // leaves nothing behind.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 
+#include "base/fd.hpp"
+#include "supervisor/state_region.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
@@ -108,6 +112,57 @@ TEST(Containment, what_forked_twice_dies_with_its_worker) {
   system.request("shutdown");
   system.await_end();
   system.await_no_process();
+}
+
+// The state memory of a brain, as it has it.
+supervisor::StateRegion state_of(int brain) {
+  const std::filesystem::path all = "/proc/" + std::to_string(brain) + "/fd";
+  for (const auto& entry : std::filesystem::directory_iterator(all)) {
+    std::error_code gone;
+    const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (target.find("memfd:bulkhead-state") == std::string::npos) continue;
+    const base::UniqueFd fd(::open(entry.path().c_str(), O_RDWR | O_CLOEXEC));
+    return supervisor::StateRegion::map(fd.get()).value();
+  }
+  throw std::runtime_error("the brain has no state memory");
+}
+
+// What carries the worker's name in its environment and is not its main process.
+int descendant_of(const RunningSystem& system, const std::string& instance, int main) {
+  const auto mark = "BULKHEAD_NAME=" + instance;
+  for (const int pid : system.processes()) {
+    const auto environment = base::read_file("/proc/" + std::to_string(pid) + "/environ");
+    if (pid != main && environment && environment->find(mark) != std::string::npos) return pid;
+  }
+  return 0;
+}
+
+// The window is a few instructions wide: the brain is held, and what it would have stored is stored for it.
+TEST(Containment,
+     what_forked_twice_dies_also_when_the_brain_died_between_its_record_and_the_sweep) {
+  RunningSystem system("bad", with_bad_worker("double_fork"));
+  system.await_all_ready();
+  const int bad = system.worker("bad.0")["pid"];
+  int daemon = 0;
+  system.await([&](const auto&) { return (daemon = descendant_of(system, "bad.0", bad)) != 0; },
+               "the daemon");
+  const int brain = system.brain_pid();
+  auto state = state_of(brain);
+  const base::UniqueFd pidfd = base::open_pidfd(bad).value();
+  pollfd death{pidfd.get(), POLLIN, 0};
+  ::kill(brain, SIGSTOP);
+  ::kill(bad, SIGKILL);
+  ASSERT_EQ(::poll(&death, 1, 30'000), 1);
+  supervisor::Slot slot = 0;
+  while (state.claim(slot).pid != bad) ++slot;
+  auto record = state.load(slot).value();
+  record.pid = 0;
+  record.status = supervisor::InstanceStatus::waiting;
+  state.end(slot, record.generation);
+  state.save(slot, record);
+  ::kill(brain, SIGKILL);
+  system.await([&](const auto&) { return !system.processes().contains(daemon); },
+               "the end of what the dead worker left");
 }
 
 TEST(Containment, a_worker_that_floods_its_output_neither_blocks_nor_fills_the_disk) {
