@@ -20,7 +20,7 @@ struct Handled {
   std::uint64_t files = 0, ports = 0, scopes = 0;
 };
 
-constexpr std::uint64_t execute = 1 << 0, write_file = 1 << 1, read_file = 1 << 2,
+constexpr std::uint64_t execute = 1 << 0, open_to_write = 1 << 1, open_to_read = 1 << 2,
                         read_dir = 1 << 3, remove_dir = 1 << 4, remove_file = 1 << 5,
                         make_char = 1 << 6, make_dir = 1 << 7, make_reg = 1 << 8,
                         make_sock = 1 << 9, make_fifo = 1 << 10, make_block = 1 << 11,
@@ -28,11 +28,11 @@ constexpr std::uint64_t execute = 1 << 0, write_file = 1 << 1, read_file = 1 << 
                         ioctl_dev = 1 << 15;
 static_assert(execute == LANDLOCK_ACCESS_FS_EXECUTE && make_sym == LANDLOCK_ACCESS_FS_MAKE_SYM);
 
-constexpr std::uint64_t to_read = read_file | read_dir;
-constexpr std::uint64_t to_write = to_read | write_file | remove_dir | remove_file | make_dir |
+constexpr std::uint64_t to_read = open_to_read | read_dir;
+constexpr std::uint64_t to_write = to_read | open_to_write | remove_dir | remove_file | make_dir |
                                    make_reg | make_sock | make_fifo | make_sym | refer | truncate;
 // What the kernel takes for a path that is no directory.
-constexpr std::uint64_t of_a_file = execute | write_file | read_file | truncate | ioctl_dev;
+constexpr std::uint64_t of_a_file = execute | open_to_write | open_to_read | truncate | ioctl_dev;
 
 Handled handled_by(int version) noexcept {
   Handled all;

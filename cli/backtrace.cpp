@@ -14,6 +14,7 @@
 #include "base/child_process.hpp"
 #include "base/fd.hpp"
 #include "base/spawn.hpp"
+#include "cli/fields.hpp"
 #include "cli/system.hpp"
 
 namespace bulkhead::cli {
@@ -29,11 +30,6 @@ struct Module {
   auto operator<=>(const Module&) const = default;
 };
 using Offsets = std::map<std::uint64_t, json>;  // what stands there: a list of places
-
-std::string string(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // What holds "frames": the crash, and the threads of one that hung.
 std::vector<json*> holders_of_frames(json& incident) {
@@ -136,7 +132,7 @@ json backtrace_of(const json& frames, const std::map<Module, Offsets>& known) {
     }
     bare["module"] = frame["module"];
     bare["offset"] = frame["offset"];
-    const json& places = known.at({string(frame, "module"), string(frame, "build_id")})
+    const json& places = known.at({string_in(frame, "module"), string_in(frame, "build_id")})
                              .at(frame["offset"].get<std::uint64_t>());
     if (!places.is_array()) {
       bare["problem"] = places;
@@ -146,7 +142,7 @@ json backtrace_of(const json& frames, const std::map<Module, Offsets>& known) {
     for (const auto& place : places) {
       json named = bare;
       for (const char* key : {"function", "file"}) {
-        if (!string(place, key).empty()) named[key] = place[key];
+        if (!string_in(place, key).empty()) named[key] = place[key];
       }
       if (place.value("line", 0) > 0) named["line"] = place["line"];
       named["inlined"] = place.value("inlined", false);
@@ -164,7 +160,7 @@ void name_frames(json& incidents) {
     for (const json* holder : holders_of_frames(incident)) {
       for (const auto& frame : (*holder)["frames"]) {
         if (!frame.contains("module")) continue;
-        known[{string(frame, "module"), string(frame, "build_id")}]
+        known[{string_in(frame, "module"), string_in(frame, "build_id")}]
              [frame["offset"].get<std::uint64_t>()];
       }
     }

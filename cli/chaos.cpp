@@ -33,7 +33,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr milliseconds between_looks{100};
+constexpr milliseconds between_statuses{100};
 constexpr milliseconds slow_step{5};  // stopped for one, running for one
 constexpr std::chrono::seconds hang_longest{30};
 constexpr std::chrono::seconds patience{60};  // for everybody to come back after the last fault
@@ -212,7 +212,7 @@ void Chaos::run(nanoseconds duration) {
   sigaddset(&ends, SIGTERM);
   sigprocmask(SIG_BLOCK, &ends, nullptr);
   const base::UniqueFd signals{::signalfd(-1, &ends, SFD_CLOEXEC)};
-  const auto look_span = static_cast<std::uint64_t>(nanoseconds(between_looks).count());
+  const auto look_span = static_cast<std::uint64_t>(nanoseconds(between_statuses).count());
   const std::uint64_t end = begin_ + static_cast<std::uint64_t>(duration.count());
   std::uint64_t next_look = begin_;
   auto fault = schedule_.begin();

@@ -174,15 +174,15 @@ void add_events(CLI::App& app, Asked& asked) {
   command->add_flag("-f,--follow", options->follow, "and go on showing what happens");
   command->add_option("--since", options->since, "from this sequence number on")
       ->check(CLI::Validator(whole_number, "NUMBER"));
-  auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "one JSON object a line");
+  auto as_json = std::make_shared<bool>(false);
+  command->add_flag("--json", *as_json, "one JSON object a line");
   auto format = std::make_shared<std::string>();
   command->add_option("--format", *format)
       ->check(CLI::IsMember({"lines", "json", "terminal"}))
       ->group("");  // the supervisor's own way to show events under `run`
-  command->callback([&asked, options, json, format] {
+  command->callback([&asked, options, as_json, format] {
     if (*format == "terminal") options->format = Format::terminal;
-    if (*format == "json" || *json) options->format = Format::json;
+    if (*format == "json" || *as_json) options->format = Format::json;
     asked.action = [&asked, options] { return events(asked.system, *options); };
   });
 }

@@ -6,27 +6,20 @@
 #include <ctime>
 
 #include "base/clock.hpp"
+#include "cli/fields.hpp"
 
 namespace bulkhead::cli {
 namespace {
 
 using nlohmann::json;
 
-std::int64_t number(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+std::string pid_text(const json& event) {
+  return "pid " + std::to_string(integer_in(event, "pid"));
 }
-
-std::string string(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::string pid_text(const json& event) { return "pid " + std::to_string(number(event, "pid")); }
 
 // "text" of an event: why, in the supervisor's words.
 std::string because(const json& event) {
-  const std::string text = string(event, "text");
+  const std::string text = string_in(event, "text");
   return text.empty() ? "" : ": " + text;
 }
 
@@ -44,27 +37,27 @@ std::string wall_clock(std::int64_t realtime_ns) {
 
 std::string exit_text(const json& exit) {
   if (!exit.is_object()) return "";
-  const std::string kind = string(exit, "kind");
-  const std::string signal = string(exit, "signal");
-  if (kind == "exit") return "exit code " + std::to_string(number(exit, "code"));
+  const std::string kind = string_in(exit, "kind");
+  const std::string signal = string_in(exit, "signal");
+  if (kind == "exit") return "exit code " + std::to_string(integer_in(exit, "code"));
   if (kind == "oom") return signal + " (out of memory)";
   if (kind == "watchdog") return signal + " (watchdog)";
   if (kind == "lease_timeout") return signal + " (lease timeout)";
-  if (kind == "exec_failed") return "failure to start (" + string(exit, "error") + ")";
+  if (kind == "exec_failed") return "failure to start (" + string_in(exit, "error") + ")";
   return signal;
 }
 
 std::string EventText::line(const json& event) {
-  const std::string name = printable(string(event, "name"));
+  const std::string name = printable(string_in(event, "name"));
   expect_name(name);
   const auto [words, colour] = words_for(event);
   const std::string text = printable(words);
-  return painted(wall_clock(number(event, "t_ns") + offset_ns_), Colour::dim, colours_) + "  " +
+  return painted(wall_clock(integer_in(event, "t_ns") + offset_ns_), Colour::dim, colours_) + "  " +
          name + std::string(width_ - name.size(), ' ') + "  " + painted(text, colour, colours_);
 }
 
 EventText::Words EventText::words_for(const json& event) {
-  const std::string type = string(event, "type");
+  const std::string type = string_in(event, "type");
   if (type == "worker.starting") return {"starting", Colour::dim};
   if (type == "worker.promoted") return {"promoted" + because(event), Colour::dim};
   if (type == "worker.ready") return ready(event);
@@ -74,13 +67,13 @@ EventText::Words EventText::words_for(const json& event) {
     return {"ended: " + exit_text(event.value("exit", json())), Colour::dim};
   }
   if (type == "worker.backoff" || type == "spare.backoff") {
-    const auto wait = number(event, "until_ns") - number(event, "t_ns");
+    const auto wait = integer_in(event, "until_ns") - integer_in(event, "t_ns");
     return {
         "starts again in " + span_text(std::chrono::nanoseconds(std::max<std::int64_t>(wait, 0))),
         Colour::yellow};
   }
   if (type == "worker.stopping") {
-    stopping_.insert(string(event, "name"));
+    stopping_.insert(string_in(event, "name"));
     return {"stopping, " + pid_text(event) + because(event), Colour::dim};
   }
   if (type == "worker.stopped") return {"stopped", Colour::dim};
@@ -90,31 +83,32 @@ EventText::Words EventText::words_for(const json& event) {
   }
   if (type == "worker.quarantined") return {"quarantined" + because(event), Colour::red};
   if (type == "task.quarantined") {
-    return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
-                " given up after " + std::to_string(number(event, "attempts")) + " attempts",
+    return {"task " + std::to_string(integer_in(event, "task")) + " of " +
+                string_in(event, "link") + " given up after " +
+                std::to_string(integer_in(event, "attempts")) + " attempts",
             Colour::red};
   }
   if (type == "task.requeued") {
-    return {"task " + std::to_string(number(event, "task")) + " of " + string(event, "link") +
-                " requeued",
+    return {"task " + std::to_string(integer_in(event, "task")) + " of " +
+                string_in(event, "link") + " requeued",
             Colour::yellow};
   }
   if (type == "task.dropped") {
-    return {"dead letter " + std::to_string(number(event, "task")) + " of " +
-                string(event, "link") + " dropped for want of room, " +
-                std::to_string(number(event, "dropped")) + " so far",
+    return {"dead letter " + std::to_string(integer_in(event, "task")) + " of " +
+                string_in(event, "link") + " dropped for want of room, " +
+                std::to_string(integer_in(event, "dropped")) + " so far",
             Colour::red};
   }
   if (type == "config.reloaded") return {"in force" + because(event), Colour::green};
   if (type == "incident.closed") {
-    const auto took = std::chrono::microseconds(number(event, "ready_us"));
-    return {"incident " + std::to_string(number(event, "incident")) + " (" +
-                string(event, "cause") + ") is over, after " + span_text(took),
+    const auto took = std::chrono::microseconds(integer_in(event, "ready_us"));
+    return {"incident " + std::to_string(integer_in(event, "incident")) + " (" +
+                string_in(event, "cause") + ") is over, after " + span_text(took),
             Colour::dim};
   }
   if (type == "brain.recovered") {
     return {"supervisor recovered, " + pid_text(event) + ", in " +
-                span_text(std::chrono::microseconds(number(event, "took_us"))),
+                span_text(std::chrono::microseconds(integer_in(event, "took_us"))),
             Colour::yellow};
   }
   return {type + because(event), Colour::plain};
@@ -122,9 +116,9 @@ EventText::Words EventText::words_for(const json& event) {
 
 EventText::Words EventText::ready(const json& event) {
   std::string text = "ready, " + pid_text(event);
-  const auto death = deaths_.find(string(event, "name"));
+  const auto death = deaths_.find(string_in(event, "name"));
   if (death != deaths_.end()) {
-    const std::chrono::nanoseconds took(number(event, "t_ns") - death->second.t_ns);
+    const std::chrono::nanoseconds took(integer_in(event, "t_ns") - death->second.t_ns);
     text += ", " + span_text(took) + " after " + death->second.what;
     deaths_.erase(death);
   }
@@ -133,13 +127,13 @@ EventText::Words EventText::ready(const json& event) {
 
 EventText::Words EventText::exited(const json& event) {
   const json exit = event.value("exit", json());
-  const std::string name = string(event, "name");
+  const std::string name = string_in(event, "name");
   const std::string cause = exit_text(exit);
   const std::string details = pid_text(event) + ", " + cause + because(event);
   if (stopping_.erase(name) > 0) return {"ended, " + details, Colour::dim};
-  const bool exited = string(exit, "kind") == "exit";
-  deaths_[name] = {number(event, "t_ns"), (exited ? "its " : "its death by ") + cause};
-  if (exited && number(exit, "code") == 0) return {"ended, " + details};
+  const bool exited = string_in(exit, "kind") == "exit";
+  deaths_[name] = {integer_in(event, "t_ns"), (exited ? "its " : "its death by ") + cause};
+  if (exited && integer_in(exit, "code") == 0) return {"ended, " + details};
   return {"died, " + details, Colour::red};
 }
 

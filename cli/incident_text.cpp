@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cli/event_text.hpp"
+#include "cli/fields.hpp"
 #include "cli/terminal.hpp"
 
 namespace bulkhead::cli {
@@ -21,47 +22,31 @@ using nlohmann::json;
 constexpr std::size_t frames_shown = 16, log_lines_shown = 6, function_bytes_shown = 120,
                       threads_shown = 8;
 
-std::string string(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-const json& part(const json& object, const char* key) {
-  static const json nothing;
-  const auto found = object.find(key);
-  return found != object.end() ? *found : nothing;
-}
-
-double number(const json& object, const char* key) {
-  const json& found = part(object, key);
-  return found.is_number() ? found.get<double>() : 0;
-}
-
 std::string microseconds(double us) {
   return span_text(std::chrono::nanoseconds(std::llround(us * 1e3)));
 }
 
 std::string worker_of(const json& incident) {
-  const std::string name = string(incident, "name");
+  const std::string name = string_in(incident, "name");
   return name.substr(0, name.rfind('.'));
 }
 
 // What makes two of them alike: the same worker died in the same way at the same place. Addresses of data differ from
 // one to the next.
 std::string likeness(const json& incident) {
-  std::string key = worker_of(incident) + '\n' + string(incident, "cause") + '\n';
+  std::string key = worker_of(incident) + '\n' + string_in(incident, "cause") + '\n';
   // Of one that hung each look finds another place.
-  if (const json& hang = part(incident, "hang"); hang.is_object()) {
-    return key + string(hang, "verdict");
+  if (const json& hang = part_in(incident, "hang"); hang.is_object()) {
+    return key + string_in(hang, "verdict");
   }
-  const json& backtrace = part(part(incident, "report"), "backtrace");
+  const json& backtrace = part_in(part_in(incident, "report"), "backtrace");
   for (const auto& frame : backtrace) {
-    key += string(frame, "module") + '+' + std::to_string(std::llround(number(frame, "offset"))) +
-           '\n';
+    key += string_in(frame, "module") + '+' +
+           std::to_string(std::llround(number_in(frame, "offset"))) + '\n';
   }
   if (!backtrace.empty()) return key;
   // Each `bulkhead kill` is another process, and what it did the same.
-  std::string words = string(incident, "words");
+  std::string words = string_in(incident, "words");
   static constexpr std::string_view sender = "from pid ";
   if (const auto at = words.find(sender); at != std::string::npos) {
     const auto begin = at + sender.size();
@@ -71,25 +56,25 @@ std::string likeness(const json& incident) {
 }
 
 std::string place_of(const json& frame) {
-  const std::string file = string(frame, "file");
-  if (!file.empty()) return file + ":" + std::to_string(std::llround(number(frame, "line")));
-  const std::string module = string(frame, "module");
-  if (module.empty()) return string(frame, "address");
-  if (!string(frame, "function").empty()) return module;
+  const std::string file = string_in(frame, "file");
+  if (!file.empty()) return file + ":" + std::to_string(std::llround(number_in(frame, "line")));
+  const std::string module = string_in(frame, "module");
+  if (module.empty()) return string_in(frame, "address");
+  if (!string_in(frame, "function").empty()) return module;
   // What addr2line takes: the address itself is another one in each process.
   std::array<char, 24> offset{};
   std::snprintf(offset.data(), offset.size(), "+0x%llx",
-                static_cast<unsigned long long>(number(frame, "offset")));
+                static_cast<unsigned long long>(number_in(frame, "offset")));
   return module + offset.data();
 }
 
 std::string frame_line(const json& frame) {
-  std::string function = string(frame, "function");
+  std::string function = string_in(frame, "function");
   if (function.size() > function_bytes_shown)
     function.replace(function_bytes_shown, std::string::npos, "...");
-  const std::string problem = string(frame, "problem");
+  const std::string problem = string_in(frame, "problem");
   return (function.empty() ? "" : function + "  ") + place_of(frame) +
-         (part(frame, "inlined") == true ? " (inlined)" : "") +
+         (part_in(frame, "inlined") == true ? " (inlined)" : "") +
          (problem.empty() ? "" : "  (" + problem + ")");
 }
 
@@ -104,7 +89,7 @@ bool belongs_to_dying(const json& frame) {
       "__cxxabiv1::",
       "std::terminate",
       "__cxa_throw"};
-  const std::string function = string(frame, "function");
+  const std::string function = string_in(frame, "function");
   return std::any_of(std::begin(beginnings), std::end(beginnings),
                      [&](std::string_view beginning) { return function.starts_with(beginning); });
 }
@@ -115,7 +100,7 @@ std::vector<json> telling_frames(const json& backtrace) {
   for (const auto& frame : backtrace) {
     if (frames.empty() && belongs_to_dying(frame)) continue;
     const bool is_library =
-        part(frame, "inlined") == true && string(frame, "file").starts_with("/usr/include/");
+        part_in(frame, "inlined") == true && string_in(frame, "file").starts_with("/usr/include/");
     if (!is_library) frames.push_back(frame);
   }
   return frames;
@@ -134,7 +119,7 @@ std::string last_part(std::string function) {
 
 bool is_same_call(const json& a, const json& b) {
   return place_of(a) == place_of(b) &&
-         last_part(string(a, "function")) == last_part(string(b, "function"));
+         last_part(string_in(a, "function")) == last_part(string_in(b, "function"));
 }
 
 // A recursion is one line, under the fullest name.
@@ -146,7 +131,7 @@ std::string backtrace_lines(const std::vector<json>& backtrace) {
     const auto end = std::find_if(begin, backtrace.end(),
                                   [&](const json& f) { return !is_same_call(f, *begin); });
     const auto fullest = std::max_element(begin, end, [](const json& a, const json& b) {
-      return string(a, "function").size() < string(b, "function").size();
+      return string_in(a, "function").size() < string_in(b, "function").size();
     });
     const auto same = static_cast<std::size_t>(end - begin);
     text += "    at " + printable(frame_line(*fullest)) +
@@ -160,28 +145,28 @@ std::string backtrace_lines(const std::vector<json>& backtrace) {
 }
 
 std::string thread_line(const json& thread) {
-  const std::string waits_in = string(thread, "waits_in");
-  return "    thread " + part(thread, "tid").dump() + " " + string(thread, "name") + ", " +
-         string(thread, "state") + (waits_in.empty() ? "" : " in " + waits_in) + ", " +
-         std::to_string(std::llround(number(thread, "cpu_percent"))) + " % of a processor";
+  const std::string waits_in = string_in(thread, "waits_in");
+  return "    thread " + part_in(thread, "tid").dump() + " " + string_in(thread, "name") + ", " +
+         string_in(thread, "state") + (waits_in.empty() ? "" : " in " + waits_in) + ", " +
+         std::to_string(std::llround(number_in(thread, "cpu_percent"))) + " % of a processor";
 }
 
 // Each with its stack, the one that is to blame first.
 std::string thread_lines(const json& incident) {
-  const json& report = part(incident, "report");
-  const json& blamed = part(part(incident, "hang"), "thread");
-  std::vector<json> threads(part(report, "threads").begin(), part(report, "threads").end());
+  const json& report = part_in(incident, "report");
+  const json& blamed = part_in(part_in(incident, "hang"), "thread");
+  std::vector<json> threads(part_in(report, "threads").begin(), part_in(report, "threads").end());
   std::stable_partition(threads.begin(), threads.end(),
-                        [&](const json& thread) { return part(thread, "tid") == blamed; });
+                        [&](const json& thread) { return part_in(thread, "tid") == blamed; });
   std::string text;
   for (std::size_t i = 0; i < threads.size() && i < threads_shown; ++i) {
     text += printable(thread_line(threads[i])) + "\n" +
-            backtrace_lines(telling_frames(part(threads[i], "backtrace")));
+            backtrace_lines(telling_frames(part_in(threads[i], "backtrace")));
   }
-  const auto left_out = static_cast<std::size_t>(number(report, "threads_left_out")) +
+  const auto left_out = static_cast<std::size_t>(number_in(report, "threads_left_out")) +
                         threads.size() - std::min(threads.size(), threads_shown);
   if (left_out != 0) text += "    and " + std::to_string(left_out) + " threads more\n";
-  const std::string problem = string(report, "threads_problem");
+  const std::string problem = string_in(report, "threads_problem");
   if (!problem.empty()) text += "    without stacks: " + printable(problem) + "\n";
   return text;
 }
@@ -196,27 +181,27 @@ std::string log_lines(const json& lines) {
 }
 
 std::string recovery_words(const json& incident) {
-  const json& ready = part(incident, "ready_us");
+  const json& ready = part_in(incident, "ready_us");
   if (ready.is_number()) return "ready again after " + microseconds(ready.get<double>());
-  return string(incident, "state") == "open" ? "not ready again yet" : "not started again";
+  return string_in(incident, "state") == "open" ? "not ready again yet" : "not started again";
 }
 
 std::string group_text(const json& last, std::size_t seen, std::int64_t offset_ns, bool colours) {
-  const auto died = static_cast<std::int64_t>(number(last, "died_ns"));
-  const json& report = part(last, "report");
+  const auto died = static_cast<std::int64_t>(number_in(last, "died_ns"));
+  const json& report = part_in(last, "report");
   const std::string times =
       seen == 1 ? "" : ", seen " + std::to_string(seen) + " times, the last time";
-  return painted(printable(string(last, "name")), Colour::bold, colours) + "  " +
-         painted(printable(string(last, "words")), Colour::red, colours) + times + "\n" +
+  return painted(printable(string_in(last, "name")), Colour::bold, colours) + "  " +
+         painted(printable(string_in(last, "words")), Colour::red, colours) + times + "\n" +
          painted("    " + wall_clock(died + offset_ns) + ", incident " +
-                     part(last, "number").dump() + ", pid " + part(last, "pid").dump() + ", " +
-                     recovery_words(last),
+                     part_in(last, "number").dump() + ", pid " + part_in(last, "pid").dump() +
+                     ", " + recovery_words(last),
                  Colour::dim, colours) +
          "\n" +
-         (part(report, "threads").empty()
-              ? backtrace_lines(telling_frames(part(report, "backtrace")))
+         (part_in(report, "threads").empty()
+              ? backtrace_lines(telling_frames(part_in(report, "backtrace")))
               : thread_lines(last)) +
-         log_lines(part(report, "last_logs"));
+         log_lines(part_in(report, "last_logs"));
 }
 
 double percentile(const std::vector<double>& sorted, double share) {
@@ -229,8 +214,8 @@ double percentile(const std::vector<double>& sorted, double share) {
 json recovery_by_cause(const json& incidents) {
   std::map<std::string, std::vector<double>> took;
   for (const auto& incident : incidents) {
-    const json& ready = part(incident, "ready_us");
-    if (ready.is_number()) took[string(incident, "cause")].push_back(ready.get<double>());
+    const json& ready = part_in(incident, "ready_us");
+    if (ready.is_number()) took[string_in(incident, "cause")].push_back(ready.get<double>());
   }
   json recovery = json::object();
   for (auto& [cause, times] : took) {
@@ -256,7 +241,7 @@ std::string incident_groups(const json& incidents, std::int64_t offset_ns, bool 
   std::vector<Group> in_order;
   for (const auto& [key, group] : groups) in_order.push_back(group);
   std::sort(in_order.begin(), in_order.end(), [](const Group& a, const Group& b) {
-    return number(*a.last, "number") < number(*b.last, "number");
+    return number_in(*a.last, "number") < number_in(*b.last, "number");
   });
   std::string text;
   for (const Group& group : in_order)
@@ -270,9 +255,9 @@ std::string recovery_table(const json& recovery, bool colours) {
       {{"RECOVERY FROM"}, {"N", Align::right}, {"P50", Align::right}, {"P99", Align::right}});
   for (const auto& [cause, figures] : recovery.items()) {
     table.add({{printable(cause)},
-               {part(figures, "n").dump()},
-               {microseconds(number(figures, "ready_p50_us"))},
-               {microseconds(number(figures, "ready_p99_us"))}});
+               {part_in(figures, "n").dump()},
+               {microseconds(number_in(figures, "ready_p50_us"))},
+               {microseconds(number_in(figures, "ready_p99_us"))}});
   }
   return table.empty() ? "" : "\n" + table.render(colours);
 }

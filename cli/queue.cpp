@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/fields.hpp"
 #include "cli/system.hpp"
 #include "cli/terminal.hpp"
 
@@ -16,12 +17,6 @@ using nlohmann::json;
 using Align = Table::Align;
 
 constexpr std::size_t head_shown = 24;
-
-std::string text(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
 
 const json& list(const json& object, const char* key) {
   static const json none = json::array();
@@ -36,7 +31,7 @@ std::string age(const json& letter) {
 
 // The first bytes, whatever they are: not every sequence of them is text that a terminal can show.
 std::string beginning(const json& letter) {
-  const std::string hex = text(letter, "head");
+  const std::string hex = cell_in(letter, "head");
   std::string bytes;
   for (std::size_t at = 0; at + 1 < hex.size() && bytes.size() < head_shown; at += 2) {
     unsigned byte = 0;
@@ -59,13 +54,13 @@ std::string queues_table(const json& queues, bool colours) {
                {"DROPPED", Align::right},
                {""}});
   for (const auto& queue : queues) {
-    table.add({{text(queue, "name")},
-               {text(queue, "from")},
-               {text(queue, "to")},
-               {text(queue, "outstanding")},
+    table.add({{cell_in(queue, "name")},
+               {cell_in(queue, "from")},
+               {cell_in(queue, "to")},
+               {cell_in(queue, "outstanding")},
                {std::to_string(list(queue, "dead_letters").size())},
-               {text(queue, "dropped")},
-               {queue.contains("error") ? text(queue, "error") : "", Colour::red}});
+               {cell_in(queue, "dropped")},
+               {queue.contains("error") ? cell_in(queue, "error") : "", Colour::red}});
   }
   return table.render(colours);
 }
@@ -81,11 +76,11 @@ std::string letters_table(const json& queues, bool colours) {
                {""}});
   for (const auto& queue : queues) {
     for (const auto& letter : list(queue, "dead_letters")) {
-      table.add({{text(queue, "name")},
-                 {text(letter, "task")},
-                 {text(letter, "attempts")},
+      table.add({{cell_in(queue, "name")},
+                 {cell_in(letter, "task")},
+                 {cell_in(letter, "attempts")},
                  {bytes_text(letter.value("bytes", std::uint64_t{0}))},
-                 {text(letter, "worker")},
+                 {cell_in(letter, "worker")},
                  {age(letter)},
                  {beginning(letter)},
                  {letter.value("requeueable", true) ? "" : "its completion is not taken yet",

@@ -7,6 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/event_text.hpp"
+#include "cli/fields.hpp"
 #include "cli/system.hpp"
 #include "cli/terminal.hpp"
 
@@ -17,19 +18,8 @@ using nlohmann::json;
 using Align = Table::Align;
 
 // A field as text; "-" for what is missing or null.
-std::string text(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return "-";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
-double number(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
 std::string seconds(const json& object, const char* key) {
-  const double value = number(object, key);
+  const double value = number_in(object, key);
   return value <= 0 ? "-" : span_text(std::chrono::nanoseconds(std::int64_t(value * 1e9)));
 }
 
@@ -42,16 +32,16 @@ Colour colour_of(const std::string& state) {
 
 std::string state_text(const json& worker) {
   const auto due = worker.find("next_start_in_ms");
-  if (due == worker.end() || !due->is_number()) return text(worker, "state");
+  if (due == worker.end() || !due->is_number()) return cell_in(worker, "state");
   const std::chrono::milliseconds wait(due->get<std::int64_t>());
-  return text(worker, "state") + " " + span_text(wait);
+  return cell_in(worker, "state") + " " + span_text(wait);
 }
 
 // What the worker says of itself while it is up, and the supervisor's reason while it is not.
 std::string remark(const json& worker) {
-  const std::string complaint = text(worker.value("sandbox", json::object()), "complaint");
-  const bool ready = text(worker, "state") == "ready";
-  std::string words = text(worker, ready ? "status_text" : "reason");
+  const std::string complaint = cell_in(worker.value("sandbox", json::object()), "complaint");
+  const bool ready = cell_in(worker, "state") == "ready";
+  std::string words = cell_in(worker, ready ? "status_text" : "reason");
   if (words == "-") words.clear();
   const auto put_first = [&](const std::string& more) {
     if (!more.empty()) words = more + (words.empty() ? "" : "; " + words);
@@ -60,7 +50,7 @@ std::string remark(const json& worker) {
   const json limits = worker.value("limits", json::object());
   for (const auto& [name, limit] : limits.items()) {
     const bool is_refused = limit.contains("refused") && limit["refused"].is_string();
-    put_first(is_refused ? "limits." + name + " by " + text(limit, "by") : "");
+    put_first(is_refused ? "limits." + name + " by " + cell_in(limit, "by") : "");
   }
   put_first(complaint);
   return words;
@@ -77,26 +67,27 @@ std::string workers_table(const json& workers, bool colours) {
                {"LAST EXIT"},
                {""}});
   for (const auto& worker : workers) {
-    const bool alive = number(worker, "pid") > 0;
+    const bool alive = number_in(worker, "pid") > 0;
     char cpu[16];
-    std::snprintf(cpu, sizeof(cpu), "%.1f%%", number(worker, "cpu_percent"));
+    std::snprintf(cpu, sizeof(cpu), "%.1f%%", number_in(worker, "cpu_percent"));
     const auto last = exit_text(worker.value("last_exit", json()));
-    table.add({{text(worker, "name")},
-               {state_text(worker), colour_of(text(worker, "state"))},
-               {alive ? text(worker, "pid") : "-"},
-               {text(worker, "restarts")},
-               {alive ? seconds(worker, "uptime_s") : "-"},
-               {alive ? cpu : "-"},
-               {alive ? bytes_text(static_cast<std::uint64_t>(number(worker, "rss_bytes"))) : "-"},
-               {last.empty() ? "-" : last},
-               {remark(worker), Colour::dim}});
+    table.add(
+        {{cell_in(worker, "name")},
+         {state_text(worker), colour_of(cell_in(worker, "state"))},
+         {alive ? cell_in(worker, "pid") : "-"},
+         {cell_in(worker, "restarts")},
+         {alive ? seconds(worker, "uptime_s") : "-"},
+         {alive ? cpu : "-"},
+         {alive ? bytes_text(static_cast<std::uint64_t>(number_in(worker, "rss_bytes"))) : "-"},
+         {last.empty() ? "-" : last},
+         {remark(worker), Colour::dim}});
   }
   return table.render(colours);
 }
 
 std::string receivers(const json& link) {
   const auto to = link.find("to");
-  if (to == link.end() || !to->is_array()) return text(link, "to");
+  if (to == link.end() || !to->is_array()) return cell_in(link, "to");
   std::string names;
   for (const auto& name : *to) {
     if (name.is_string()) names += (names.empty() ? "" : ", ") + name.get<std::string>();
@@ -117,17 +108,17 @@ std::string links_table(const json& links, bool colours) {
                {"QUARANTINED", Align::right},
                {"DEPTH", Align::right}});
   for (const auto& link : links) {
-    table.add({{text(link, "name")},
-               {text(link, "type")},
-               {text(link, "transport")},
-               {text(link, "from")},
+    table.add({{cell_in(link, "name")},
+               {cell_in(link, "type")},
+               {cell_in(link, "transport")},
+               {cell_in(link, "from")},
                {receivers(link)},
-               {text(link, "sent")},
-               {text(link, "acknowledged")},
-               {text(link, "redelivered")},
-               {text(link, "dropped")},
-               {text(link, "quarantined")},
-               {text(link, "depth")}});
+               {cell_in(link, "sent")},
+               {cell_in(link, "acknowledged")},
+               {cell_in(link, "redelivered")},
+               {cell_in(link, "dropped")},
+               {cell_in(link, "quarantined")},
+               {cell_in(link, "depth")}});
   }
   return table.empty() ? "" : "\n" + table.render(colours);
 }
@@ -135,11 +126,11 @@ std::string links_table(const json& links, bool colours) {
 std::string spares_table(const json& spares, bool colours) {
   Table table({{"SPARE"}, {"STATE"}, {"PID", Align::right}, {"DEATHS", Align::right}, {"WHY"}});
   for (const auto& spare : spares) {
-    table.add({{text(spare, "name")},
-               {text(spare, "state")},
-               {text(spare, "pid")},
-               {text(spare, "deaths")},
-               {text(spare, "reason")}});
+    table.add({{cell_in(spare, "name")},
+               {cell_in(spare, "state")},
+               {cell_in(spare, "pid")},
+               {cell_in(spare, "deaths")},
+               {cell_in(spare, "reason")}});
   }
   return table.empty() ? "" : "\n" + table.render(colours);
 }
@@ -151,18 +142,19 @@ std::string sockets_table(const json& sockets, bool colours) {
     for (const auto& worker : socket.value("workers", json::array())) {
       if (worker.is_string()) workers += (workers.empty() ? "" : ", ") + worker.get<std::string>();
     }
-    table.add(
-        {{text(socket, "name")}, {text(socket, "address")}, {workers.empty() ? "-" : workers}});
+    table.add({{cell_in(socket, "name")},
+               {cell_in(socket, "address")},
+               {workers.empty() ? "-" : workers}});
   }
   return table.empty() ? "" : "\n" + table.render(colours);
 }
 
 std::string headline(const json& supervisor, bool colours) {
-  const std::string http = text(supervisor, "http");
-  return painted(printable(text(supervisor, "name")), Colour::bold, colours) + ", up " +
-         seconds(supervisor, "uptime_s") + ", keeper " + text(supervisor, "keeper_pid") +
-         ", brain " + text(supervisor, "brain_pid") + " (generation " +
-         text(supervisor, "brain_generation") + ")" +
+  const std::string http = cell_in(supervisor, "http");
+  return painted(printable(cell_in(supervisor, "name")), Colour::bold, colours) + ", up " +
+         seconds(supervisor, "uptime_s") + ", keeper " + cell_in(supervisor, "keeper_pid") +
+         ", brain " + cell_in(supervisor, "brain_pid") + " (generation " +
+         cell_in(supervisor, "brain_generation") + ")" +
          (http == "-" ? "" : ", http://" + printable(http) + "/metrics") + "\n\n";
 }
 

@@ -42,7 +42,7 @@ constexpr int body_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 constexpr std::size_t fds_with_body_max = packet_fds_max + 1;
 constexpr std::size_t packet_bytes_max = sizeof(Header) + packet_inline_bytes_max;
 
-Error violation(std::string what) {
+Error bad_packet(std::string what) {
   return make_error(Errc::protocol_violation, "control packet: " + std::move(what));
 }
 
@@ -208,28 +208,28 @@ Result<Header> check(const Raw& raw, std::size_t body_bytes_max) {
     if (raw.fds.size() < fds_with_body_max) {  // it was not the sender's fault
       return errno_error(EMFILE, "control packet: descriptors were lost; raise RLIMIT_NOFILE");
     }
-    return violation("more descriptors than a packet may have");
+    return bad_packet("more descriptors than a packet may have");
   }
-  if ((raw.flags & MSG_TRUNC) != 0) return violation("longer than a packet may be");
-  if (raw.foreign_control) return violation("ancillary data that is no descriptor");
-  if (raw.size < sizeof(Header)) return violation("shorter than its header");
+  if ((raw.flags & MSG_TRUNC) != 0) return bad_packet("longer than a packet may be");
+  if (raw.foreign_control) return bad_packet("ancillary data that is no descriptor");
+  if (raw.size < sizeof(Header)) return bad_packet("shorter than its header");
   Header header;
   std::memcpy(&header, raw.bytes.get(), sizeof header);
-  if (header.magic != magic) return violation("it does not begin with BHC1");
+  if (header.magic != magic) return bad_packet("it does not begin with BHC1");
   if (header.major != framing_major) {
     return make_error(Errc::version_mismatch,
                       "control packet: the peer frames by version " + std::to_string(header.major) +
                           "." + std::to_string(header.minor) + ", we by " +
                           std::to_string(framing_major) + "." + std::to_string(framing_minor));
   }
-  if ((header.flags & ~flag_body_in_memfd) != 0) return violation("unknown flags");
+  if ((header.flags & ~flag_body_in_memfd) != 0) return bad_packet("unknown flags");
   const bool apart = header.flags == flag_body_in_memfd;
-  if (header.bytes > body_bytes_max) return violation("a body over the limit");
+  if (header.bytes > body_bytes_max) return bad_packet("a body over the limit");
   if (raw.size - sizeof(Header) != (apart ? 0 : header.bytes)) {
-    return violation("its length is not what its header says");
+    return bad_packet("its length is not what its header says");
   }
   if (header.fds > packet_fds_max || raw.fds.size() != header.fds + (apart ? 1U : 0U)) {
-    return violation("other descriptors than its header says");
+    return bad_packet("other descriptors than its header says");
   }
   return header;
 }
@@ -238,16 +238,16 @@ Result<Header> check(const Raw& raw, std::size_t body_bytes_max) {
 Result<std::string> read_body(int fd, std::size_t bytes) {
   const int seals = ::fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & body_seals) != body_seals)
-    return violation("a body that is not sealed");
+    return bad_packet("a body that is not sealed");
   struct stat status {};
   if (::fstat(fd, &status) != 0 || status.st_size != static_cast<off_t>(bytes)) {
-    return violation("a body of another size than its header says");
+    return bad_packet("a body of another size than its header says");
   }
   std::string text(bytes, '\0');
   for (std::size_t done = 0; done < bytes;) {
     const ssize_t n = ::pread(fd, text.data() + done, bytes - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return violation("a body that cannot be read");
+    if (n <= 0) return bad_packet("a body that cannot be read");
     done += static_cast<std::size_t>(n);
   }
   return text;
@@ -266,7 +266,7 @@ Result<Packet> parse(Raw raw, std::size_t body_bytes_max) {
     raw.fds.pop_back();
   }
   auto body = parse_bounded(text);
-  if (!body) return violation(body.error().context);
+  if (!body) return bad_packet(body.error().context);
   return Packet{std::move(*body), std::move(raw.fds)};
 }
 

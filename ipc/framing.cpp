@@ -7,21 +7,21 @@
 namespace bulkhead::ipc {
 namespace {
 
-Error violation(std::string what) { return make_error(Errc::protocol_violation, std::move(what)); }
+Error bad_frame(std::string what) { return make_error(Errc::protocol_violation, std::move(what)); }
 
 Result<void> check_kind(const FrameHeader& header) {
   if (header.kind == FrameKind::data) return {};
   if (header.kind == FrameKind::close && header.total == 0 && header.offset == 0) return {};
-  return violation("frame of unknown kind " + std::to_string(static_cast<int>(header.kind)));
+  return bad_frame("frame of unknown kind " + std::to_string(static_cast<int>(header.kind)));
 }
 
 Result<void> check_extent(const FrameHeader& header, std::size_t max_message) {
   if (header.total > max_message) {
-    return violation("frame of " + std::to_string(header.total) +
+    return bad_frame("frame of " + std::to_string(header.total) +
                      " bytes on a channel whose max_message is " + std::to_string(max_message));
   }
   if (header.offset > header.total) {
-    return violation("piece at " + std::to_string(header.offset) + " of a message of " +
+    return bad_frame("piece at " + std::to_string(header.offset) + " of a message of " +
                      std::to_string(header.total) + " bytes");
   }
   return {};
@@ -34,19 +34,19 @@ Result<FrameHeader> parse_frame_header(std::span<const std::byte, frame_header_b
   FrameHeader header;
   std::memcpy(&header, bytes.data(), sizeof header);
   if (header.magic != frame_magic || header.zero != 0) {
-    return violation("bytes that are no frame of Bulkhead");
+    return bad_frame("bytes that are no frame of Bulkhead");
   }
   if (auto kind = check_kind(header); !kind) return kind.error();
   if (auto extent = check_extent(header, expected.max_message); !extent) return extent.error();
   if (header.epoch != expected.epoch) {
-    return violation("frame of incarnation " + std::to_string(header.epoch) +
+    return bad_frame("frame of incarnation " + std::to_string(header.epoch) +
                      " on the connection of incarnation " + std::to_string(expected.epoch));
   }
   if (header.kind == FrameKind::data) {
     const bool in_place = header.index == expected.next_index ||
                           (expected.gaps && header.index > expected.next_index);
     if (header.index == 0 || (expected.next_index != 0 && !in_place)) {
-      return violation("message " + std::to_string(header.index) + " where message " +
+      return bad_frame("message " + std::to_string(header.index) + " where message " +
                        std::to_string(expected.next_index) + " was due");
     }
   }

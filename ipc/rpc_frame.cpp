@@ -7,18 +7,18 @@
 namespace bulkhead::ipc {
 namespace {
 
-Error violation(const char* what) {
+Error bad_rpc_frame(const char* what) {
   return make_error(Errc::protocol_violation, std::string("rpc frame: ") + what);
 }
 
 Result<RpcHeader> read_header(std::span<const std::byte> frame) {
-  if (frame.size() < sizeof(RpcHeader)) return violation("shorter than its header");
+  if (frame.size() < sizeof(RpcHeader)) return bad_rpc_frame("shorter than its header");
   RpcHeader header;
   std::memcpy(&header, frame.data(), sizeof header);
-  if (header.version != RpcHeader::version_value) return violation("of another version");
-  if (header.zero != 0) return violation("a field that must be 0 is not");
+  if (header.version != RpcHeader::version_value) return bad_rpc_frame("of another version");
+  if (header.zero != 0) return bad_rpc_frame("a field that must be 0 is not");
   if (header.body_kind > static_cast<std::uint8_t>(rpc::BodyKind::raw)) {
-    return violation("an unknown kind of body");
+    return bad_rpc_frame("an unknown kind of body");
   }
   return header;
 }
@@ -53,11 +53,12 @@ Errc answerable(std::uint16_t code) noexcept {
 Result<RpcRequest> read_request(std::span<const std::byte> frame) {
   const auto header = read_header(frame);
   if (!header) return header.error();
-  if (header->what != RpcHeader::request || header->code != 0) return violation("not a request");
+  if (header->what != RpcHeader::request || header->code != 0)
+    return bad_rpc_frame("not a request");
   const auto rest = frame.subspan(sizeof(RpcHeader));
   const std::size_t name_bytes = header->name_bytes;
   if (name_bytes == 0 || name_bytes > method_name_bytes_max || name_bytes > rest.size()) {
-    return violation("a method's name of a wrong length");
+    return bad_rpc_frame("a method's name of a wrong length");
   }
   return RpcRequest{header->call, as_text(rest.first(name_bytes)),
                     static_cast<rpc::BodyKind>(header->body_kind), rest.subspan(name_bytes)};
@@ -66,13 +67,13 @@ Result<RpcRequest> read_request(std::span<const std::byte> frame) {
 Result<RpcAnswer> read_answer(std::span<const std::byte> frame) {
   const auto header = read_header(frame);
   if (!header) return header.error();
-  if (header->name_bytes != 0) return violation("not an answer");
+  if (header->name_bytes != 0) return bad_rpc_frame("not an answer");
   const auto rest = frame.subspan(sizeof(RpcHeader));
   RpcAnswer answer;
   answer.call = header->call;
   switch (header->what) {
     case RpcHeader::result:
-      if (header->code != 0) return violation("a result with an error's code");
+      if (header->code != 0) return bad_rpc_frame("a result with an error's code");
       answer.kind = static_cast<rpc::BodyKind>(header->body_kind);
       answer.body = rest;
       return answer;
@@ -81,7 +82,7 @@ Result<RpcAnswer> read_answer(std::span<const std::byte> frame) {
       answer.code = answerable(header->code);
       answer.text = as_text(rest);
       return answer;
-    default: return violation("not an answer");
+    default: return bad_rpc_frame("not an answer");
   }
 }
 

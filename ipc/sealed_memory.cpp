@@ -11,7 +11,7 @@ namespace bulkhead {
 namespace ipc {
 namespace {
 
-constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+constexpr int buffer_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
 Result<SealedBuffer> map_sealed(base::UniqueFd fd, std::size_t bytes) {
   auto region = base::MappedRegion::map(fd.get(), bytes, base::Access::sealed);
@@ -23,7 +23,7 @@ Result<SealedBuffer> map_sealed(base::UniqueFd fd, std::size_t bytes) {
 
 Result<std::size_t> check_sealed(int fd) {
   const int found = ::fcntl(fd, F_GET_SEALS);
-  if (found < 0 || (found & seals) != seals) {
+  if (found < 0 || (found & buffer_seals) != buffer_seals) {
     return make_error(Errc::protocol_violation,
                       "descriptor " + std::to_string(fd) +
                           " is no sealed memory: whoever made it could still change it");
@@ -102,7 +102,7 @@ Result<SealedBuffer> SealedDraft::seal(std::size_t bytes) && {
   if (::ftruncate(memory->fd.get(), static_cast<off_t>(bytes)) != 0) {
     return errno_error(errno, "shorten a draft to " + std::to_string(bytes) + " bytes");
   }
-  if (::fcntl(memory->fd.get(), F_ADD_SEALS, ipc::seals) != 0) {
+  if (::fcntl(memory->fd.get(), F_ADD_SEALS, ipc::buffer_seals) != 0) {
     return errno_error(errno, "seal a draft");
   }
   return ipc::map_sealed(std::move(memory->fd), bytes);

@@ -22,7 +22,7 @@
 namespace bulkhead::ipc {
 namespace {
 
-constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+constexpr int segment_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
 
 // The first chunk is touched before it matters; the rest faults in during the first lap.
 constexpr std::size_t prefault_bytes_max = std::size_t{256} << 10;
@@ -138,7 +138,7 @@ Result<Segment> Segment::create(const SegmentSpec& spec) {
   auto region = base::MappedRegion::map(fd->get(), total, base::Access::read_write);
   if (!region) return region.error();
   // After this the one writable mapping that exists is ours (fcntl(2), F_SEAL_FUTURE_WRITE).
-  if (::fcntl(fd->get(), F_ADD_SEALS, seals) != 0)
+  if (::fcntl(fd->get(), F_ADD_SEALS, segment_seals) != 0)
     return errno_error(errno, "seal segment " + name);
   if (spec.survives_fork) keep_across_fork(*region);
   prefault(*region, true);
@@ -166,7 +166,7 @@ Result<void> Segment::reserve_slabs(std::uint64_t offset, std::uint64_t bytes) c
 Result<PeerSegment> Segment::attach_peer(base::UniqueFd fd, bool survives_fork) {
   const int found = ::fcntl(fd.get(), F_GET_SEALS);
   if (found < 0) return errno_error(errno, "segment offered by the peer: read its seals");
-  if ((found & seals) != seals) return not_a_segment("it is not sealed");
+  if ((found & segment_seals) != segment_seals) return not_a_segment("it is not sealed");
   const auto size = base::file_size(fd.get());
   if (!size) return size.error();
   if (*size < end_page_bytes) return not_a_segment("it is smaller than a page");

@@ -23,12 +23,12 @@ namespace {
 
 using enum InstanceStatus;
 
-std::string span(Duration duration) { return in_words(static_cast<TimeNs>(duration.count())); }
+std::string span(Duration duration) { return in_words(nanoseconds(duration)); }
 
 std::string until(TimeNs due, TimeNs now) { return in_words(due > now ? due - now : 0); }
 std::string since(TimeNs then, TimeNs now) { return in_words(now > then ? now - then : 0); }
 
-std::string signal_name(int signal) {
+std::string signal_in_words(int signal) {
   const char* name = ::sigabbrev_np(signal);
   return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
 }
@@ -37,7 +37,7 @@ std::string describe(const ExitCause& cause) {
   switch (cause.kind) {
     case ExitKind::none: return "it has not run yet";
     case ExitKind::exit: return "exited with code " + std::to_string(cause.code);
-    case ExitKind::signal: return "killed by " + signal_name(cause.code);
+    case ExitKind::signal: return "killed by " + signal_in_words(cause.code);
     case ExitKind::oom: return "killed for want of memory";
     case ExitKind::watchdog: return "killed by the watchdog: it did not beat in time";
     case ExitKind::lease:

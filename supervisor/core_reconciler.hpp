@@ -130,8 +130,4 @@ class Reconciler {
   std::vector<Action> actions_;
 };
 
-inline TimeNs nanoseconds(Duration duration) noexcept {
-  return static_cast<TimeNs>(duration.count());
-}
-
 }  // namespace bulkhead::supervisor

@@ -16,7 +16,7 @@ namespace bulkhead::supervisor {
 namespace {
 
 // Then "p" (polled) or "k" (kept), the number, and "/INSTANCE/NAME".
-constexpr std::string_view prefix = "stored/";
+constexpr std::string_view stored_prefix = "stored/";
 constexpr int first_passed_fd = 3;
 
 std::uint64_t descriptor_limit() {
@@ -44,8 +44,8 @@ FdStore::FdStore(const SystemConfig& config, const Plan& plan, std::size_t pairs
       plan_(plan),
       keeper_(keeper),
       all_max_(spare_places(plan.instances.size(), pairs, descriptor_limit()) / 4) {
-  for (const auto& stored : keeper.entries(prefix)) {
-    const std::string_view rest = std::string_view(stored.tag).substr(prefix.size());
+  for (const auto& stored : keeper.entries(stored_prefix)) {
+    const std::string_view rest = std::string_view(stored.tag).substr(stored_prefix.size());
     const auto number_end = rest.find('/'), owner_end = rest.find('/', number_end + 1);
     if (rest.size() < 2 || number_end == rest.npos || owner_end == rest.npos) continue;
     std::uint64_t number = 0;
@@ -61,7 +61,7 @@ FdStore::FdStore(const SystemConfig& config, const Plan& plan, std::size_t pairs
 }
 
 std::string FdStore::tag(std::uint64_t number, const Entry& entry) const {
-  return std::string(prefix) + (entry.polled ? "p" : "k") + std::to_string(number) + "/" +
+  return std::string(stored_prefix) + (entry.polled ? "p" : "k") + std::to_string(number) + "/" +
          plan_.instances[entry.owner].name + "/" + entry.name;
 }
 

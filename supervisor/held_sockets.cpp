@@ -15,7 +15,7 @@
 namespace bulkhead::supervisor {
 namespace {
 
-constexpr std::string_view prefix = "socket/";
+constexpr std::string_view socket_prefix = "socket/";
 
 // Where it listens is what it is: another name for the same place is the same socket. Of those whose port the
 // kernel chooses each is one of its own.
@@ -111,15 +111,15 @@ std::string bound_address(int fd) {
 
 HeldSockets::HeldSockets(KeeperClient& keeper) : keeper_(keeper) {
   std::vector<std::string> tags;
-  for (const auto& entry : keeper_.entries(prefix)) tags.push_back(entry.tag);
-  for (const auto& tag : tags) open_[tag.substr(prefix.size())] = keeper_.take(tag);
+  for (const auto& entry : keeper_.entries(socket_prefix)) tags.push_back(entry.tag);
+  for (const auto& tag : tags) open_[tag.substr(socket_prefix.size())] = keeper_.take(tag);
 }
 
 Result<void> HeldSockets::open(const std::vector<SocketConfig>& wanted) {
   std::map<std::string, base::UniqueFd> fresh;
   const auto give_up = [&](Error error) {
     for (const auto& [key, fd] : fresh) {
-      (void)keeper_.drop(std::string(prefix) + key);
+      (void)keeper_.drop(std::string(socket_prefix) + key);
       if (key.starts_with("unix:")) (void)::unlink(key.c_str() + 5);
     }
     return error;
@@ -131,7 +131,7 @@ Result<void> HeldSockets::open(const std::vector<SocketConfig>& wanted) {
     if (!fd) return give_up(fd.error());
     const int number = fd->get();
     fresh[key] = std::move(*fd);
-    if (auto kept = keeper_.put(std::string(prefix) + key, number); !kept) {
+    if (auto kept = keeper_.put(std::string(socket_prefix) + key, number); !kept) {
       return give_up(kept.error());
     }
   }
@@ -145,7 +145,7 @@ void HeldSockets::keep_only(const std::vector<SocketConfig>& wanted) {
     const bool stays = std::any_of(wanted.begin(), wanted.end(),
                                    [&](const auto& socket) { return key_of(socket) == key; });
     if (stays) return false;
-    (void)keeper_.drop(std::string(prefix) + key);
+    (void)keeper_.drop(std::string(socket_prefix) + key);
     if (key.starts_with("unix:")) (void)::unlink(key.c_str() + 5);
     return true;
   });

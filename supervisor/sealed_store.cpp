@@ -14,7 +14,7 @@
 namespace bulkhead::supervisor {
 namespace {
 
-constexpr std::string_view prefix = "sealed/";  // then NUMBER/INSTANCE
+constexpr std::string_view sealed_prefix = "sealed/";  // then NUMBER/INSTANCE
 
 // The keeper has raised ours to the hard one.
 std::uint64_t descriptor_limit() {
@@ -35,14 +35,15 @@ SealedStore::SealedStore(const Plan& plan, std::size_t pairs, KeeperClient& keep
       all_max_(spare_places(plan.instances.size(), pairs, descriptor_limit()) / 2) {}
 
 std::string SealedStore::tag(std::uint64_t number, const Entry& entry) const {
-  return std::string(prefix) + std::to_string(number) + "/" + plan_.instances[entry.owner].name;
+  return std::string(sealed_prefix) + std::to_string(number) + "/" +
+         plan_.instances[entry.owner].name;
 }
 
 // In the order of their put, which is that of their publication. What belongs to an instance that is not
 // in the plan, or is no sealed memory, is nothing that a brain before us stored.
 void SealedStore::restore() {
-  for (const auto& stored : keeper_.entries(prefix)) {
-    const std::string_view rest = std::string_view(stored.tag).substr(prefix.size());
+  for (const auto& stored : keeper_.entries(sealed_prefix)) {
+    const std::string_view rest = std::string_view(stored.tag).substr(sealed_prefix.size());
     std::uint64_t number = 0;
     const auto end = std::from_chars(rest.data(), rest.data() + rest.size(), number).ptr;
     const auto name = rest.substr(

@@ -15,7 +15,7 @@
 namespace bulkhead::supervisor {
 namespace {
 
-using std::chrono::nanoseconds;
+using Span = std::chrono::nanoseconds;
 
 constexpr std::size_t threads_max = 256;
 // Shares of the time between two looks, in percent.
@@ -45,8 +45,8 @@ std::optional<ThreadState> look_at(const std::string& directory, pid_t id) {
   thread.id = id;
   thread.name = trimmed(*name);
   thread.state = state_in(*stat);
-  thread.on_cpu = nanoseconds(on_cpu);
-  thread.waited = nanoseconds(waited);
+  thread.on_cpu = Span(on_cpu);
+  thread.waited = Span(waited);
   // "0" for one that runs, and for who may not know.
   if (const auto waits_in = base::read_file(directory + "/wchan"); waits_in && *waits_in != "0") {
     thread.waits_in = trimmed(*waits_in);
@@ -60,7 +60,7 @@ const ThreadState* find(const ThreadsSeen& seen, pid_t id) {
   return found == seen.threads.end() ? nullptr : &*found;
 }
 
-int percent(nanoseconds part, nanoseconds whole) {
+int percent(Span part, Span whole) {
   if (whole.count() <= 0) return 0;
   return static_cast<int>(std::clamp<std::int64_t>(part.count() * 100 / whole.count(), 0, 100));
 }
@@ -82,7 +82,7 @@ Result<ThreadsSeen> look_at_threads(pid_t process) {
   const std::string tasks = "/proc/" + std::to_string(process) + "/task";
   ThreadsSeen seen;
   seen.process = process;
-  seen.at = nanoseconds(static_cast<std::int64_t>(base::monotonic_ns()));
+  seen.at = Span(static_cast<std::int64_t>(base::monotonic_ns()));
   std::error_code error;
   for (std::filesystem::directory_iterator at(tasks, error), end; !error && at != end;
        at.increment(error)) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "supervisor/web_metrics.hpp"
+#include "supervisor/web_tally.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -13,12 +14,6 @@ using nlohmann::json;
 constexpr std::string_view metrics_path = "/metrics", status_path = "/status",
                            health_path = "/healthz";
 constexpr const char* metrics_type = "text/plain; version=0.0.4; charset=utf-8";
-
-const json& list_in(const json& status, const char* key) {
-  static const json none = json::array();
-  const auto found = status.find(key);
-  return found != status.end() && found->is_array() ? *found : none;
-}
 
 bool is_internal(const json& row) { return row.value("internal", false); }
 

@@ -7,12 +7,6 @@ namespace {
 
 using nlohmann::json;
 
-const json& list_in(const json& answer, const char* key) {
-  static const json none = json::array();
-  const auto found = answer.find(key);
-  return found != answer.end() && found->is_array() ? *found : none;
-}
-
 // True: it goes on from another place. One that says the same number again would be asked for ever.
 bool moved_on(const json& answer, std::uint64_t& next) {
   const auto now = answer.value("next", next);
@@ -22,6 +16,12 @@ bool moved_on(const json& answer, std::uint64_t& next) {
 }
 
 }  // namespace
+
+const json& list_in(const json& answer, const char* key) {
+  static const json none = json::array();
+  const auto found = answer.find(key);
+  return found != answer.end() && found->is_array() ? *found : none;
+}
 
 void Recoveries::add(double seconds) {
   ++count;

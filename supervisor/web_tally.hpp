@@ -33,4 +33,7 @@ struct WebTally {
   bool add_incidents(const nlohmann::json& answer);
 };
 
+// The array of that name in an answer; an empty one where there is none. Borrowed from the answer.
+const nlohmann::json& list_in(const nlohmann::json& answer, const char* key);
+
 }  // namespace bulkhead::supervisor

@@ -7,8 +7,6 @@ namespace {
 
 using enum InstanceStatus;
 
-TimeNs nanoseconds(Duration duration) { return static_cast<TimeNs>(duration.count()); }
-
 std::string times(std::uint32_t count) {
   if (count == 1) return "once";
   return count == 2 ? "twice" : std::to_string(count) + " times";

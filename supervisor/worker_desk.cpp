@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::size_t status_text_max = 200;
 
-TimeNs nanoseconds(Duration duration) { return static_cast<TimeNs>(duration.count()); }
-
 }  // namespace
 
 WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, const Plan& plan,

@@ -15,10 +15,6 @@ namespace {
 // Shown until the brain's page is there; nobody sleeps on it.
 constinit const std::atomic<std::uint32_t> no_word{0};
 
-void complain(const Error& error) noexcept {
-  std::fprintf(stderr, "bulkhead: control link: %s\n", error.to_string().c_str());
-}
-
 // The keeper holds the other end for as long as it lives, so this is no matter of a brain's restart.
 [[noreturn]] void leave_at_once(const Error& error) noexcept {
   const auto text = error.is(Errc::closed)
@@ -29,6 +25,10 @@ void complain(const Error& error) noexcept {
 }
 
 }  // namespace
+
+void ControlLink::complain(const Error& error) noexcept {
+  std::fprintf(stderr, "bulkhead: control link: %s\n", error.to_string().c_str());
+}
 
 ControlLink::ControlLink(base::UniqueFd socket, std::uint32_t generation, Heart heart)
     : socket_(std::move(socket)), generation_(generation), heart_(std::move(heart)) {}

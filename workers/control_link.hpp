@@ -112,6 +112,9 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
     bool abandoned = false;  // nobody waits any more
   };
 
+  // A message that makes no sense loses nothing but itself; the connection goes on.
+  static void complain(const Error&) noexcept;
+
   // All under mutex_:
   void take(ipc::Packet);
   void take_call(ipc::Packet&, const ipc::ControlMessage&);

@@ -9,14 +9,6 @@
 #include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
-namespace {
-
-// A message that makes no sense loses nothing but itself; the connection goes on.
-void complain(const Error& error) noexcept {
-  std::fprintf(stderr, "bulkhead: control link: %s\n", error.to_string().c_str());
-}
-
-}  // namespace
 
 void ControlLink::take(ipc::Packet packet) {
   const auto incoming = ipc::read_message(packet.body);

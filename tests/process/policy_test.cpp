@@ -10,12 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-std::map<std::string, int> pids(const json& status) {
-  std::map<std::string, int> found;
-  for (const auto& worker : status["workers"]) found[worker["name"]] = worker["pid"];
-  return found;
-}
-
 bool all_new(const json& status, const std::map<std::string, int>& before,
              std::initializer_list<const char*> names) {
   for (const char* name : names) {

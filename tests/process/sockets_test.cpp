@@ -32,8 +32,8 @@ while True:
 
 bool has_python() { return std::filesystem::exists("/usr/bin/python3"); }
 
-std::string config_of(const std::string& sockets, const std::string& names,
-                      const std::string& more = "") {
+std::string config_with(const std::string& sockets, const std::string& names,
+                        const std::string& more = "") {
   return json{{"version", 1},
               {"name", "held"},
               {"defaults", {{"restart", {{"backoff", {{"initial", "0ms"}}}, {"limit", "none"}}}}},
@@ -85,7 +85,7 @@ std::string read_all(const base::UniqueFd& fd) {
 TEST(Sockets, a_client_that_comes_while_the_worker_is_dead_is_served_by_its_successor) {
   if (!has_python()) GTEST_SKIP() << "needs /usr/bin/python3";
   RunningSystem system("held",
-                       config_of(R"({"api": {"listen": "tcp:127.0.0.1:0"}})", R"(["api"])"));
+                       config_with(R"({"api": {"listen": "tcp:127.0.0.1:0"}})", R"(["api"])"));
   system.await_all_ready();
   const std::string address = address_of(system.status(), "api");
   ASSERT_TRUE(address.starts_with("tcp:127.0.0.1:")) << address;
@@ -127,20 +127,21 @@ TEST(Sockets, come_before_the_control_socket_of_a_worker_of_the_runtime) {
 
 TEST(Sockets, survive_a_reload_that_replaces_their_worker) {
   if (!has_python()) GTEST_SKIP() << "needs /usr/bin/python3";
-  RunningSystem system("held", config_of(R"({"api": {"listen": "unix:api.sock"}})", R"(["api"])"));
+  RunningSystem system("held",
+                       config_with(R"({"api": {"listen": "unix:api.sock"}})", R"(["api"])"));
   system.await_all_ready();
   const std::string address = address_of(system.status(), "api");
   EXPECT_EQ(address, "unix:" + system.directory().path("api.sock"));
   const int pid = system.worker("server.0")["pid"];
   const std::string next =
-      config_of(R"({"api": {"listen": "unix:api.sock"}, "more": {"listen": "tcp:127.0.0.1:0"}})",
-                R"(["api", "more"])", "x");
+      config_with(R"({"api": {"listen": "unix:api.sock"}, "more": {"listen": "tcp:127.0.0.1:0"}})",
+                  R"(["api", "more"])", "x");
   system.request("reload", {{"path", system.directory().path("config.json")}, {"text", next}});
   const std::string answer = read_all(dial(address));
   EXPECT_TRUE(answer.ends_with(" 2 api:more")) << answer;
   EXPECT_NE(answer.substr(0, answer.find(' ')), std::to_string(pid));
 
-  const std::string without = config_of("{}", "[]", "y");
+  const std::string without = config_with("{}", "[]", "y");
   const auto text = json::parse(without);
   json sleeper = text;
   sleeper["workers"]["server"]["command"] = {"sleep", "100000"};

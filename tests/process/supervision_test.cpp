@@ -24,12 +24,6 @@ std::string two_echoes() {
     "sleeper": {"command": ["sleep", "100000"]}}})";
 }
 
-std::map<std::string, int> pids(const nlohmann::json& status) {
-  std::map<std::string, int> found;
-  for (const auto& worker : status["workers"]) found[worker["name"]] = worker["pid"];
-  return found;
-}
-
 // Until it has claimed its slot nobody knows whose death it is.
 TEST(Supervision, a_worker_that_is_killed_on_its_way_to_its_program_is_started_again) {
   RunningSystem system("early", std::string(R"({"version": 1, "name": "early", )") +

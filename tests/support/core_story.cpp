@@ -1,7 +1,7 @@
 // The teller of stories.
 #include "tests/support/core_story.hpp"
 
-namespace bulkhead::testing {
+namespace bulkhead::test {
 
 using namespace supervisor;
 
@@ -125,4 +125,4 @@ std::chrono::nanoseconds CoreStory::until_due() const {
   return std::chrono::nanoseconds(next_due(state) - now);
 }
 
-}  // namespace bulkhead::testing
+}  // namespace bulkhead::test

@@ -8,7 +8,7 @@
 
 #include "supervisor/core.hpp"
 
-namespace bulkhead::testing {
+namespace bulkhead::test {
 
 using supervisor::Slot;
 
@@ -58,4 +58,4 @@ class CoreStory {
   std::int32_t next_pid_ = 100;
 };
 
-}  // namespace bulkhead::testing
+}  // namespace bulkhead::test

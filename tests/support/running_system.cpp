@@ -56,6 +56,12 @@ nlohmann::json row(const nlohmann::json& status, const std::string& instance) {
   throw std::runtime_error("no instance " + instance + " in the status");
 }
 
+std::map<std::string, int> pids(const nlohmann::json& status) {
+  std::map<std::string, int> found;
+  for (const auto& worker : status["workers"]) found[worker["name"]] = worker["pid"];
+  return found;
+}
+
 bool all_ready(const nlohmann::json& status) {
   for (const auto& worker : status["workers"]) {
     if (worker["state"] != "ready" && worker["state"] != "done") return false;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -79,5 +80,6 @@ class RunningSystem {
 // Instances of a status, in a given state.
 bool all_ready(const nlohmann::json& status);
 nlohmann::json row(const nlohmann::json& status, const std::string& instance);
+std::map<std::string, int> pids(const nlohmann::json& status);  // by instance
 
 }  // namespace bulkhead::test

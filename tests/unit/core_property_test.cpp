@@ -75,7 +75,7 @@ class World {
   void carry_out_all(const std::vector<Action>& actions) {
     ASSERT_LE(actions.size(), 8 * plan_.instances.size() + 8);
     for (const Action& action : actions) {
-      log_.push_back(bulkhead::testing::to_line(plan_, action));
+      log_.push_back(bulkhead::test::to_line(plan_, action));
       std::visit([this](const auto& what) { carry_out(what); }, action);
     }
     check();
@@ -323,8 +323,7 @@ class World {
 };
 
 WorkerConfig random_worker(const std::string& name, std::mt19937_64& random) {
-  WorkerConfig config =
-      bulkhead::testing::worker(name, static_cast<std::uint32_t>(1 + random() % 3));
+  WorkerConfig config = bulkhead::test::worker(name, static_cast<std::uint32_t>(1 + random() % 3));
   config.kind = random() % 4 == 0 ? WorkerKind::oneshot : WorkerKind::service;
   if (random() % 6 == 0) {
     config.kind = WorkerKind::scheduled;
@@ -411,12 +410,12 @@ TEST(CoreProperty, decides_the_same_again_from_the_same_seed) {
 // A death among thousands must not make the core look at the others: the time is not asserted, the
 // actions are, and the suite's time limit is the guard.
 TEST(CoreProperty, handles_the_largest_system) {
-  WorkerConfig echo = bulkhead::testing::worker("echo", 4096);
+  WorkerConfig echo = bulkhead::test::worker("echo", 4096);
   echo.depends_on["store"] = DependsOn::ready;
   echo.ready.type = ReadyType::exec;
   echo.restart.backoff.initial = 0ms;
   echo.restart.limit.reset();
-  bulkhead::testing::CoreStory story({bulkhead::testing::worker("store", 4096), echo}, 8192);
+  bulkhead::test::CoreStory story({bulkhead::test::worker("store", 4096), echo}, 8192);
   EXPECT_EQ(story.begin().size(), 4096U);
   for (Slot slot = 0; slot < 4096; ++slot) story.bring_up(slot);
   for (Slot slot = 4096; slot < 8192; ++slot) story.started(slot);

@@ -6,9 +6,9 @@
 namespace bulkhead::supervisor {
 namespace {
 
-using bulkhead::testing::CoreStory;
-using bulkhead::testing::lines;
-using bulkhead::testing::worker;
+using bulkhead::test::CoreStory;
+using bulkhead::test::lines;
+using bulkhead::test::worker;
 using namespace std::chrono_literals;
 
 CoreStory up(WorkerConfig config = worker("echo")) {

@@ -16,7 +16,7 @@ namespace {
 
 using Found = LaneConsumer::Found;
 
-constexpr std::size_t capacity = 4096;
+constexpr std::size_t ring_capacity = 4096;
 
 class LaneBatch : public testing::Test {
  protected:
@@ -51,7 +51,7 @@ class LaneBatch : public testing::Test {
     for (std::size_t i = 0; i < sheets_.size(); ++i) sheets_[i].fill(static_cast<std::byte>(i + 1));
   }
 
-  test::PlainLane lane_{capacity};
+  test::PlainLane lane_{ring_capacity};
   LaneProducer producer_{lane_.ring(), lane_.page(), 0};
   LaneConsumer consumer_{lane_.ring(), 0, 0};
   std::array<std::array<std::byte, 2048>, 250> sheets_;
@@ -83,7 +83,7 @@ TEST_F(LaneBatch, that_does_not_fit_changes_nothing) {
 
 TEST_F(LaneBatch, wraps_before_each_of_its_messages) {
   for (std::size_t first = 0; first < 4; ++first) {
-    while ((producer_.position() & (capacity - 1)) != capacity - 64 - 256 * first) {
+    while ((producer_.position() & (ring_capacity - 1)) != ring_capacity - 64 - 256 * first) {
       ASSERT_TRUE(push({8}));
       expect_all();
     }

@@ -14,7 +14,7 @@ namespace {
 
 using Found = LaneConsumer::Found;
 
-constexpr std::size_t capacity = 4096, slab_area = 8192;
+constexpr std::size_t ring_bytes = 4096, slab_area = 8192;
 
 class LaneSlab : public testing::Test {
  protected:
@@ -25,7 +25,7 @@ class LaneSlab : public testing::Test {
     return consumer_.poll(record_);
   }
 
-  test::PlainLane lane_{capacity};
+  test::PlainLane lane_{ring_bytes};
   std::vector<std::byte> slabs_ = std::vector<std::byte>(slab_area);
   LaneProducer producer_{lane_.ring(), lane_.page(), 0};
   LaneConsumer consumer_{lane_.ring(), 0, 0, slabs_};

@@ -11,9 +11,9 @@ namespace bulkhead::supervisor {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::CoreStory;
-using testing::lines;
-using testing::worker;
+using test::CoreStory;
+using test::lines;
+using test::worker;
 
 // Carries out what the rollout wants, and returns what the core does about it.
 std::vector<std::string> roll(CoreStory& story, Rollout& rollout, int* emptied = nullptr) {

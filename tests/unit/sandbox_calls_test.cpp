@@ -133,10 +133,10 @@ TEST(SandboxJson, says_of_a_program_that_does_not_run_only_what_is_wanted) {
 TEST(SandboxJson, believes_the_kernel_more_than_the_worker) {
   const auto at = place("/nowhere/app/data");
   const ipc::SandboxInstalled told{{"no_ptrace", "landlock 7", "seccomp"}, {}};
-  const auto json = sandbox_json(at.worker, at.config, told, ::getpid());
-  EXPECT_EQ(json["in_effect"], (nlohmann::json{"no_core", "no_ptrace", "landlock 7"}));
-  ASSERT_EQ(json["refused"].size(), 2U) << json;
-  EXPECT_NE(json["complaint"].get<std::string>().find("seccomp: the kernel does not show it"),
+  const auto shown = sandbox_json(at.worker, at.config, told, ::getpid());
+  EXPECT_EQ(shown["in_effect"], (nlohmann::json{"no_core", "no_ptrace", "landlock 7"}));
+  ASSERT_EQ(shown["refused"].size(), 2U) << shown;
+  EXPECT_NE(shown["complaint"].get<std::string>().find("seccomp: the kernel does not show it"),
             std::string::npos);
 }
 

@@ -7,8 +7,8 @@
 namespace bulkhead::supervisor {
 namespace {
 
-using testing::CoreStory;
-using testing::worker;
+using test::CoreStory;
+using test::worker;
 
 std::string heard(const CoreStory& story, bool was_ready = false) {
   return service_message(story.plan, story.state, was_ready);

@@ -8,7 +8,7 @@
 namespace bulkhead::supervisor {
 namespace {
 
-using bulkhead::testing::worker;
+using bulkhead::test::worker;
 using namespace std::chrono_literals;
 
 SystemConfig two_echoes() {
