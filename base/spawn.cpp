@@ -110,6 +110,8 @@ SpawnScript make_script(const SpawnPlan& plan, Prepared& ready, const SpawnStack
   script.no_new_privs = plan.no_new_privs;
   script.blocked_signals = plan.blocked_signals;
   script.sibling = plan.sibling;
+  if (plan.begins_pid_namespace) script.pid_namespace = PidNamespace::fresh;
+  if (plan.pid_namespace >= 0) script.pid_namespace = PidNamespace::entered;
   script.claim = plan.claim;
   script.claim_argument = plan.claim_argument;
   script.failure_word = plan.failure_sink.word;
@@ -117,6 +119,28 @@ SpawnScript make_script(const SpawnPlan& plan, Prepared& ready, const SpawnStack
   script.stack = stack.bytes();
   return script;
 }
+
+// Our next children begin in another pid namespace; ourselves it does not move (setns(2)).
+class NamespaceOfChildren {
+ public:
+  explicit NamespaceOfChildren(int wanted) {
+    if (wanted < 0) return;
+    own_.reset(::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
+    if (!own_.is_open() || ::setns(wanted, CLONE_NEWPID) != 0) error_number_ = errno;
+  }
+  NamespaceOfChildren(const NamespaceOfChildren&) = delete;
+  NamespaceOfChildren& operator=(const NamespaceOfChildren&) = delete;
+  ~NamespaceOfChildren() {
+    if (!own_.is_open() || error_number_ != 0) return;
+    const bool is_back = ::setns(own_.get(), CLONE_NEWPID) == 0;
+    BULKHEAD_ASSERT(is_back);  // to one's own is always allowed to who could leave it
+  }
+  int error_number() const noexcept { return error_number_; }
+
+ private:
+  UniqueFd own_;
+  int error_number_ = 0;
+};
 
 // ENOENT from exec means the program or its interpreter; only the file itself can tell which.
 std::string missing_interpreter(const std::filesystem::path& program) {
@@ -158,7 +182,12 @@ Result<Spawned> spawn(const SpawnPlan& plan, ExecFailure* failure) {
   auto ready = prepare(plan);
   if (!ready) return ready.error();
 
-  const ScriptResult started = run_script(make_script(plan, *ready, *stack));
+  ScriptResult started;
+  if (const NamespaceOfChildren children(plan.pid_namespace); children.error_number() != 0) {
+    started.failure = {SpawnStage::clone, children.error_number()};
+  } else {
+    started = run_script(make_script(plan, *ready, *stack));
+  }
   Spawned child{started.pid, UniqueFd{started.pidfd}};
   for (const auto& entry : ready->cgroups) child.cgroup_refusals.push_back(entry.refusal);
   if (failure != nullptr) *failure = started.failure;

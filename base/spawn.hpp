@@ -50,6 +50,10 @@ struct SpawnPlan {
   bool no_new_privs = false;
   std::uint64_t blocked_signals = 0;  // signal_bit of each that waits until the program unblocks it
   bool sibling = false;               // CLONE_PARENT
+  // The first process of a new pid namespace, which lives and dies with it.
+  bool begins_pid_namespace = false;
+  int pid_namespace =
+      -1;  // instead, where >= 0: joins this one (/proc/PID/ns/pid of a process that began it)
   ClaimHook claim = nullptr;
   void* claim_argument = nullptr;
   FailureSink failure_sink;
@@ -66,7 +70,8 @@ struct Spawned {
 // Threads: any, but a death signal follows the calling thread, and with `sibling` the parent's.
 // Blocking: until the exec, about 0.1 ms. Ownership: the plan's descriptors are borrowed.
 // Errors: exec_failed with stage, reason and working directory in the context, and as `failure`.
-// A child that failed is reaped here; with `sibling` its parent sees it exit with 127.
+// A child that failed is reaped here; with `sibling` its parent sees it exit with 127. A pid namespace that was
+// refused is stage clone.
 [[nodiscard]] Result<Spawned> spawn(const SpawnPlan&, ExecFailure* failure = nullptr);
 
 // The sentence for a failure, also for one that is found later in a failure word.

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <type_traits>
 
 // Sync points:
@@ -56,6 +57,42 @@ struct ChildRun {
   const SpawnScript* script;
   ExecFailure failure;
 };
+
+struct Numbers {
+  pid_t own = 0, parent = 0;
+};
+
+// As our parent's pid namespace counts: in another one the child has other numbers, and no parent. /proc shows those
+// of the namespace that it was mounted in, whoever looks (pid_namespaces(7)). The name, in parentheses, may hold
+// anything, so what follows it begins after the last one (proc(5)).
+bool read_numbers(const SpawnScript& script, Numbers& numbers) noexcept {
+  if (script.pid_namespace == PidNamespace::ours) {
+    numbers = {static_cast<pid_t>(sys(SYS_getpid)), static_cast<pid_t>(sys(SYS_getppid))};
+    return true;
+  }
+  const int file =
+      static_cast<int>(sys(SYS_openat, AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  if (file < 0) return false;
+  char text[512];
+  const long bytes = sys(SYS_read, file, text, sizeof text);
+  (void)sys(SYS_close, file);
+  if (bytes <= 0) return false;
+  const char* const end = text + bytes;
+  const auto take = [end](const char*& from) {
+    pid_t number = 0;
+    for (; from < end && *from >= '0' && *from <= '9'; ++from) number = number * 10 + (*from - '0');
+    return number;
+  };
+  const char* at = text;
+  numbers.own = take(at);
+  for (const char* c = at; c < end; ++c) {
+    if (*c == ')') at = c;
+  }
+  at = std::min(at + std::size(") S ") - 1, end);
+  numbers.parent = take(at);
+  errno = ESRCH;  // for a text that says neither
+  return numbers.own != 0;
+}
 
 // A handler must not run in the child: it would act on the parent's memory. Exec resets handlers by
 // itself, but not SIG_IGN, which nohup and careless parents leave behind.
@@ -140,7 +177,9 @@ bool change_user(const SpawnScript& script) noexcept {
 bool bind_to_parent(const SpawnScript& script) noexcept {
   if (script.death_signal == 0) return true;
   if (sys(SYS_prctl, PR_SET_PDEATHSIG, script.death_signal, 0, 0, 0) != 0) return false;
-  if (sys(SYS_getppid) == script.expected_parent) return true;
+  Numbers numbers;
+  if (!read_numbers(script, numbers)) return false;
+  if (numbers.parent == script.expected_parent) return true;
   errno = ESRCH;
   return false;
 }
@@ -157,7 +196,9 @@ void execute(const SpawnScript& script) noexcept {
 // Returns only when it failed, with the reason in errno (which is the parent's, too).
 SpawnStage become(const SpawnScript& script) noexcept {
   errno = 0;
-  if (script.claim != nullptr && !script.claim(script.claim_argument)) {
+  Numbers numbers;
+  if (!read_numbers(script, numbers)) return SpawnStage::session;
+  if (script.claim != nullptr && !script.claim(script.claim_argument, numbers.own)) {
     if (errno == 0) errno = EALREADY;
     return SpawnStage::claim;
   }
@@ -217,8 +258,8 @@ ScriptResult run_script(const SpawnScript& script) noexcept {
 
   ChildRun run{&script, {}};
   ScriptResult result;
-  const int flags =
-      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (script.sibling ? CLONE_PARENT : 0) | SIGCHLD;
+  const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (script.sibling ? CLONE_PARENT : 0) |
+                    (script.pid_namespace == PidNamespace::fresh ? CLONE_NEWPID : 0) | SIGCHLD;
   std::byte* top = script.stack.data() + script.stack.size();  // stacks grow down
   result.pid = ::clone(child_main, top, flags, &run, &result.pidfd);
   result.failure = result.pid < 0 ? ExecFailure{SpawnStage::clone, errno} : run.failure;

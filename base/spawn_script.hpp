@@ -68,9 +68,12 @@ struct CgroupEntry {
   int refusal = 0;  // set by the start: errno; 0 when it has entered
 };
 
-// Runs first in the child, which shares its parent's memory: only async-signal-safe calls. False:
-// the child leaves at once.
-using ClaimHook = bool (*)(void*) noexcept;
+// Runs first in the child, which shares its parent's memory: only async-signal-safe calls. `pid` is what its
+// parent sees; in a pid namespace of its own it sees another. False: the child leaves at once.
+using ClaimHook = bool (*)(void*, pid_t pid) noexcept;
+
+// Of the child: ours, a new one whose first process it is, or the one that we have entered for our children.
+enum class PidNamespace : std::uint8_t { ours, fresh, entered };
 
 enum class ProcessGroup : std::uint8_t { inherit, new_group, new_session };
 
@@ -98,6 +101,7 @@ struct SpawnScript {
   bool no_new_privs = false;
   std::uint64_t blocked_signals = 0;  // see signal_bit
   bool sibling = false;               // CLONE_PARENT: the child is our parent's child, not ours
+  PidNamespace pid_namespace = PidNamespace::ours;
   ClaimHook claim = nullptr;
   void* claim_argument = nullptr;
   std::atomic<std::uint64_t>* failure_word = nullptr;  // see pack_failure

@@ -176,6 +176,21 @@ void ChaosWatch::check_leftovers() {
   }
 }
 
+// What an incarnation that lives has detached, or the first process of its pid namespace.
+bool ChaosWatch::is_of_a_living_worker(int pid) const {
+  for (const char* const part : {"workers", "spares"}) {
+    for (const auto& process : status_[part]) {
+      if (!process["pid"].is_number()) continue;
+      const auto generation = std::to_string(process["generation"].get<std::uint32_t>());
+      if (base::has_entry(pid, "BULKHEAD_NAME=" + process["name"].get<std::string>()) &&
+          base::has_entry(pid, "BULKHEAD_GENERATION=" + generation)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::set<int> ChaosWatch::find_strangers() const {
   std::set<int> known{status_["supervisor"]["brain_pid"]};
   for (const char* const part : {"workers", "spares"}) {
@@ -190,7 +205,7 @@ std::set<int> ChaosWatch::find_strangers() const {
   std::set<int> strangers;
   for (const int child : *children) {
     const bool lives = std::find(living.begin(), living.end(), child) != living.end();
-    if (lives && !known.contains(child)) strangers.insert(child);
+    if (lives && !known.contains(child) && !is_of_a_living_worker(child)) strangers.insert(child);
   }
   return strangers;
 }

@@ -23,6 +23,7 @@
 #include "base/cgroup.hpp"
 #include "base/fd.hpp"
 #include "base/landlock.hpp"
+#include "base/pid_namespace.hpp"
 #include "base/seccomp.hpp"
 #include "base/urgency.hpp"
 #include "cli/commands.hpp"
@@ -247,21 +248,30 @@ Finding stored_files() {
       "comes back twice"};
 }
 
+Finding pid_namespaces() {
+  if (const auto tried = base::try_pid_namespace(); !tried) {
+    return {Verdict::reduced, "pid namespaces",
+            tried.error().to_string() + R"(; "contain": "pidns" is refused)"};
+  }
+  return {Verdict::good, "pid namespaces", R"(nothing outlives a worker with "contain": "pidns")"};
+}
+
 Finding containment() {
   return {
       Verdict::reduced, "containment",
-      "after a SIGKILL of the keeper, descendants that a plain program has detached live on; those "
-      "in "
-      "a cgroup (a worker with limits.memory or limits.pids) until the system is started again"};
+      "after a SIGKILL of the keeper, descendants that a plain program has detached live on, but "
+      "for those of a worker "
+      R"(with "contain": "pidns"; those in a cgroup (limits.memory or limits.pids) until the system is started again)"};
 }
 
 }  // namespace
 
 Outcome doctor() {
   const std::vector<Finding> findings{
-      kernel(),    pidfd(),        futex_waitv(),   membarrier(),   sealing(),    close_range(),
-      seccomp(),   landlock(),     memory_limit(),  pids_limit(),   urgency(),    descriptors(),
-      processes(), ptrace_scope(), notifications(), stored_files(), containment()};
+      kernel(),       pidfd(),          futex_waitv(), membarrier(),   sealing(),
+      close_range(),  seccomp(),        landlock(),    memory_limit(), pids_limit(),
+      urgency(),      descriptors(),    processes(),   ptrace_scope(), notifications(),
+      stored_files(), pid_namespaces(), containment()};
   Table table({{"", Table::Align::left}, {"what"}, {"found"}});
   bool can_run = true;
   for (const auto& finding : findings) {

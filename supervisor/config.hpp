@@ -1,5 +1,6 @@
 // A system's configuration, validated: plain values that the rest of the supervisor may trust.
 // Made by parse_config (config_parse.cpp); knows nothing of processes.
+// Size: the list of all that a config may say.
 #pragma once
 
 #include <bulkhead/channel.hpp>
@@ -29,6 +30,7 @@ enum class GroupStrategy : std::uint8_t { one_for_one, one_for_all, rest_for_one
 enum class LinkType : std::uint8_t { channel, topic, queue };
 enum class LogOverflow : std::uint8_t { drop, block };
 enum class Sandbox : std::uint8_t { none, basic, strict };  // docs/design/sandbox.md
+enum class Contain : std::uint8_t { none, pidns };          // docs/design/pid-namespace.md
 
 struct Backoff {
   Duration initial = std::chrono::milliseconds(100);
@@ -116,6 +118,7 @@ struct WorkerConfig {
   Affinity affinity;
   std::optional<int> nice;
   Sandbox sandbox = Sandbox::none;
+  Contain contain = Contain::none;
   std::uint32_t warm_spares = 0;  // processes of it that wait to become one of its instances
   bool runtime = true;  // false: a plain program, without control descriptor; may speak sd_notify
   std::vector<Provided> provides;

@@ -104,6 +104,7 @@ Json worker_json(const WorkerConfig& worker, const std::string& system) {
             {"limits", limits_json(worker.limits)},
             {"cpu", cpu_json(worker)},
             {"sandbox", config_keys::word(config_keys::sandbox, worker.sandbox)},
+            {"contain", config_keys::word(config_keys::contain, worker.contain)},
             {"warm_spares", worker.warm_spares},
             {"runtime", worker.runtime},
             {"provides", provides_json(worker.provides)},

@@ -20,29 +20,11 @@ inline constexpr std::array limit{Key{"count"}, Key{"within"}, Key{"then"}};
 inline constexpr std::array stop{Key{"signal"}, Key{"timeout"}};
 inline constexpr std::array logs{Key{"directory"}, Key{"max_size"}, Key{"keep"}, Key{"overflow"}};
 inline constexpr std::array worker{
-    Key{"command"},
-    Key{"instances"},
-    Key{"kind"},
-    Key{"every"},
-    Key{"significant"},
-    Key{"ready"},
-    Key{"watchdog"},
-    Key{"depends_on"},
-    Key{"restart"},
-    Key{"stop"},
-    Key{"logs"},
-    Key{"env"},
-    Key{"working_dir"},
-    Key{"user"},
-    Key{"limits"},
-    Key{"cpu"},
-    Key{"runtime"},
-    Key{"provides"},
-    Key{"sockets"},
-    Key{"config"},
-    Key{"sandbox"},
-    Key{"warm_spares"},
-    Key{"contain", "workers share the pid namespace of the system; remove it"}};
+    Key{"command"}, Key{"instances"},   Key{"kind"},        Key{"every"},   Key{"significant"},
+    Key{"ready"},   Key{"watchdog"},    Key{"depends_on"},  Key{"restart"}, Key{"stop"},
+    Key{"logs"},    Key{"env"},         Key{"working_dir"}, Key{"user"},    Key{"limits"},
+    Key{"cpu"},     Key{"runtime"},     Key{"provides"},    Key{"sockets"}, Key{"config"},
+    Key{"sandbox"}, Key{"warm_spares"}, Key{"contain"}};
 inline constexpr std::array ready{Key{"type"}, Key{"timeout"}, Key{"port"}, Key{"fd"}};
 inline constexpr std::array watchdog{Key{"timeout"}};
 inline constexpr std::array limits{Key{"memory"}, Key{"nofile"}, Key{"cpu"}, Key{"core"},
@@ -126,6 +108,8 @@ inline constexpr Named<int> stop_signal[] = {
 
 inline constexpr Named<Sandbox> sandbox[] = {
     {"none", Sandbox::none}, {"basic", Sandbox::basic}, {"strict", Sandbox::strict}};
+
+inline constexpr Named<Contain> contain[] = {{"none", Contain::none}, {"pidns", Contain::pidns}};
 
 // The word for a value: what read_enum would read.
 template <class E, std::size_t N>

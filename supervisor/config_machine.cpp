@@ -14,6 +14,7 @@
 #include <memory>
 
 #include "base/nearest.hpp"
+#include "base/pid_namespace.hpp"
 #include "base/seccomp.hpp"
 #include "supervisor/config_draft.hpp"
 #include "supervisor/descriptor_needs.hpp"
@@ -249,6 +250,13 @@ void check_worker(Draft& draft, const At& at, WorkerConfig& worker) {
         .wrong(
             "this kernel takes no filter of system calls (seccomp, Linux 4.14 or later, and not "
             "within a container that refuses it): write \"basic\"");
+  }
+  if (worker.contain == Contain::pidns) {
+    if (const auto tried = base::try_pid_namespace(); !tried) {
+      at.member(*at.value->find("contain"))
+          .wrong("no pid namespace to be had here: " + tried.error().to_string() +
+                 "; or write \"none\"");
+    }
   }
   check_nofile(draft, at, worker);
 }

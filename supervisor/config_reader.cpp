@@ -79,19 +79,13 @@ ObjectAt::ObjectAt(At at, std::span<const Key> keys, std::string_view expected)
                                     [&](const Key& key) { return key.name == member.key; });
     if (known == keys.end()) {
       if (!json_source::is_foreign(member.key)) report_unknown(member, keys);
-    } else if (!known->absent.empty()) {
-      at_.issues->add(member.at, at_.member(member).pointer,
-                      in_quotes(member.key) + " is not available in this version (" +
-                          std::string(known->absent) + ")");
     }
   }
 }
 
 void ObjectAt::report_unknown(const Member& member, std::span<const Key> keys) const {
   std::vector<std::string_view> names;
-  for (const Key& key : keys) {
-    if (key.absent.empty()) names.push_back(key.name);
-  }
+  for (const Key& key : keys) names.push_back(key.name);
   const auto near = base::nearest(member.key, names);
   std::string remedy;
   if (near) {
@@ -276,20 +270,13 @@ bool read_none(const At& at, std::string_view expected) {
   return false;
 }
 
-std::optional<std::size_t> read_choice(const At& at, std::span<const std::string_view> choices,
-                                       std::span<const Key> absent) {
+std::optional<std::size_t> read_choice(const At& at, std::span<const std::string_view> choices) {
   if (at.value->type != Type::string) {
     at.wrong_type("string", "expected " + choices_text(choices));
     return std::nullopt;
   }
   const auto found = std::find(choices.begin(), choices.end(), at.value->text);
   if (found != choices.end()) return static_cast<std::size_t>(found - choices.begin());
-  for (const Key& word : absent) {
-    if (word.name != at.value->text) continue;
-    at.wrong(in_quotes(word.name) + " is not available in this version (" +
-             std::string(word.absent) + "; expected " + choices_text(choices) + ")");
-    return std::nullopt;
-  }
   const auto near = base::nearest(at.value->text, {choices.begin(), choices.end()});
   at.wrong("unknown value " + in_quotes(at.value->text) + " (" +
            (near ? "did you mean " + in_quotes(*near) + "? " : "") + "expected " +

@@ -25,11 +25,8 @@ class Issues {
   std::vector<ConfigIssue> found_;
 };
 
-// A key that a section of the config may have. `absent`: the contract knows it, this version does
-// not have it, and says so with this text.
-struct Key {
+struct Key {  // that a section of the config may have
   std::string_view name;
-  std::string_view absent = {};
 };
 
 template <class E>
@@ -81,18 +78,16 @@ std::optional<std::uint64_t> read_integer(const At&, std::uint64_t min, std::uin
 std::optional<double> read_number(const At&, double min, double max);
 std::optional<Duration> read_duration(const At&, Duration min, Duration max);
 std::optional<std::uint64_t> read_size(const At&, std::uint64_t min, std::uint64_t max);
-std::optional<std::size_t> read_choice(const At&, std::span<const std::string_view> choices,
-                                       std::span<const Key> absent = {});
+std::optional<std::size_t> read_choice(const At&, std::span<const std::string_view> choices);
 
 // Where an object may be switched off: true for "none". Anything else but an object is reported.
 bool read_none(const At&, std::string_view expected);
 
 template <class E, std::size_t N>
-std::optional<E> read_enum(const At& at, const Named<E> (&names)[N],
-                           std::span<const Key> absent = {}) {
+std::optional<E> read_enum(const At& at, const Named<E> (&names)[N]) {
   std::vector<std::string_view> choices;
   for (const auto& named : names) choices.push_back(named.name);
-  const auto chosen = read_choice(at, choices, absent);
+  const auto chosen = read_choice(at, choices);
   if (!chosen) return std::nullopt;
   return names[*chosen].value;
 }

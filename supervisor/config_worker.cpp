@@ -267,6 +267,9 @@ void read_surroundings(Draft& draft, const ObjectAt& section, WorkerConfig& work
   if (const auto found = section.find("sandbox")) {
     keep(worker.sandbox, read_enum(*found, config_keys::sandbox));
   }
+  if (const auto found = section.find("contain")) {
+    keep(worker.contain, read_enum(*found, config_keys::contain));
+  }
   if (const auto found = section.find("warm_spares")) {
     if (const auto spares = read_integer(*found, 0, warm_spares_max)) {
       worker.warm_spares = static_cast<std::uint32_t>(*spares);

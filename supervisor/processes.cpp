@@ -16,6 +16,7 @@
 
 #include "base/child_process.hpp"
 #include "base/process_tree.hpp"
+#include "supervisor/contained_start.hpp"
 #include "supervisor/expansion.hpp"
 
 namespace bulkhead::supervisor {
@@ -238,6 +239,17 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
       }
     }
   }
+  PidNamespaceBegun contained;
+  if (is_contained(slot)) {
+    auto begun = begin_pid_namespace(plan, arguments_.system.program_directory);
+    if (!begun) {
+      outcome.error = begun.error();
+      outcome.error_number = EAGAIN;
+      return outcome;
+    }
+    contained = std::move(*begun);
+    plan.pid_namespace = contained.file.get();
+  }
   plan.sibling = true;
   // What starts at ordinary priority starts at nice 0, whatever `bulkhead run` was started with.
   if (const int own = ::getpriority(PRIO_PROCESS, 0); own != 0 && !plan.nice) plan.nice = own;
@@ -250,6 +262,7 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     outcome.error = spawned.error();
     outcome.error_number = failure.error_number;
     outcome.program_at_fault = !may_pass(failure.error_number);
+    if (plan.pid_namespace >= 0) (void)base::send_signal(contained.first.pidfd.get(), SIGKILL);
     return outcome;
   }
   limits_.started(slot, outcome.generation, *spawned);
@@ -263,6 +276,11 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
   outcome.pid = spawned->pid;
   living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd), {}};
   return outcome;
+}
+
+bool Processes::is_contained(Slot slot) const noexcept {
+  return slot < plan_.instances.size() &&
+         config_.workers[plan_.instances[slot].worker_index].contain == Contain::pidns;
 }
 
 // Which CPU it runs on is all that differs from one instance to the next before it is told who it is.

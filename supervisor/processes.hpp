@@ -77,6 +77,7 @@ class Processes {
 
  private:
   StartOutcome launch(Slot, Generation, base::SpawnPlan&);
+  bool is_contained(Slot) const noexcept;
   struct Living {
     Generation generation = 0;
     std::int32_t pid = 0;

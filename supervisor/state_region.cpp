@@ -52,7 +52,7 @@ using EventValues = std::array<std::uint64_t, sizeof(EventRecord) / 8>;
 
 }  // namespace
 
-bool claim_slot(void* ticket) noexcept {
+bool claim_slot(void* ticket, pid_t pid) noexcept {
   const auto& mine = *static_cast<const ClaimTicket*>(ticket);
   for (char* const text : mine.pid_texts) {
     if (text != nullptr) *std::to_chars(text, text + 10, ::getpid()).ptr = '\0';
@@ -60,7 +60,7 @@ bool claim_slot(void* ticket) noexcept {
   auto expected = state_layout::claim_word(mine.generation, 0);
   // sync state.claim: acq_rel; pairs with acquire in StateRegion::claim and the keeper; the word alone
   return mine.word->compare_exchange_strong(
-      expected, state_layout::claim_word(mine.generation, ::getpid()), std::memory_order_acq_rel,
+      expected, state_layout::claim_word(mine.generation, pid), std::memory_order_acq_rel,
       std::memory_order_relaxed);  // relaxed: a loser reads nothing
 }
 

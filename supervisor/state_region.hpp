@@ -33,12 +33,12 @@ struct Claim {
 struct ClaimTicket {
   std::atomic<std::uint64_t>* word;
   Generation generation;
-  // Where the digits of the process's pid are to stand, in the environment that it is given: nobody
+  // Where the digits of the process's pid, as it sees itself, are to stand in the environment that it is given: nobody
   // knows them earlier. Room for 11 characters each; null: nowhere.
   std::array<char*, 2> pid_texts{};
 };
 // For SpawnPlan::claim with a ClaimTicket*: {generation, 0} -> {generation, own pid}.
-bool claim_slot(void* ticket) noexcept;
+bool claim_slot(void* ticket, pid_t pid) noexcept;
 
 // Threads: one writer, the brain; read_event may run in any process that maps the memory.
 class StateRegion {

@@ -134,19 +134,19 @@ TEST_F(StateMemory, gives_a_claim_to_one_process_of_the_latest_generation_only) 
   auto successor = StateRegion::map(fd_.get());
   const auto second = successor->bump(5);
   auto mine = successor->ticket(5, second);
-  EXPECT_FALSE(claim_slot(&late));
-  EXPECT_TRUE(claim_slot(&mine));
-  EXPECT_FALSE(claim_slot(&mine)) << "a second start of the same generation";
+  EXPECT_FALSE(claim_slot(&late, ::getpid()));
+  EXPECT_TRUE(claim_slot(&mine, ::getpid()));
+  EXPECT_FALSE(claim_slot(&mine, ::getpid())) << "a second start of the same generation";
   EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
 }
 
 TEST_F(StateMemory, settled_by_a_new_brain_lets_no_late_child_of_the_old_one_in) {
   auto late = brain_->ticket(5, brain_->bump(5));
   auto claimed = brain_->ticket(6, brain_->bump(6));
-  ASSERT_TRUE(claim_slot(&claimed));
+  ASSERT_TRUE(claim_slot(&claimed, ::getpid()));
   auto successor = StateRegion::map(fd_.get());
   EXPECT_LE(successor->settle(5).pid, 0);
-  EXPECT_FALSE(claim_slot(&late));
+  EXPECT_FALSE(claim_slot(&late, ::getpid()));
   EXPECT_EQ(successor->settle(6), (Claim{1, ::getpid()})) << "what was claimed before stands";
   EXPECT_EQ(successor->settle(7), Claim{}) << "a slot that was never started";
   EXPECT_EQ(successor->bump(5), 2u);
@@ -154,13 +154,13 @@ TEST_F(StateMemory, settled_by_a_new_brain_lets_no_late_child_of_the_old_one_in)
 
 TEST_F(StateMemory, forgets_the_process_of_a_generation_that_ended_but_not_a_later_one) {
   auto first = brain_->ticket(5, brain_->bump(5));
-  ASSERT_TRUE(claim_slot(&first));
+  ASSERT_TRUE(claim_slot(&first, ::getpid()));
   brain_->end(5, 1);
   EXPECT_EQ(brain_->claim(5).generation, 1u);
   EXPECT_LE(brain_->claim(5).pid, 0) << "its number may be a stranger's by now";
-  EXPECT_FALSE(claim_slot(&first)) << "the generation is spent";
+  EXPECT_FALSE(claim_slot(&first, ::getpid())) << "the generation is spent";
   auto second = brain_->ticket(5, brain_->bump(5));
-  ASSERT_TRUE(claim_slot(&second));
+  ASSERT_TRUE(claim_slot(&second, ::getpid()));
   brain_->end(5, 1);  // said again by a brain that replays the exit ring
   EXPECT_EQ(brain_->claim(5), (Claim{2, ::getpid()}));
 }
@@ -168,9 +168,9 @@ TEST_F(StateMemory, forgets_the_process_of_a_generation_that_ended_but_not_a_lat
 // What a brain leaves that dies between the two stores of a promotion.
 TEST_F(StateMemory, a_process_that_takes_over_another_slot_is_named_by_both_until_the_first_ends) {
   auto spare = brain_->ticket(9, brain_->bump(9));
-  ASSERT_TRUE(claim_slot(&spare));
+  ASSERT_TRUE(claim_slot(&spare, ::getpid()));
   auto dead = brain_->ticket(5, brain_->bump(5));
-  ASSERT_TRUE(claim_slot(&dead));
+  ASSERT_TRUE(claim_slot(&dead, ::getpid()));
   brain_->end(5, 1);
   EXPECT_EQ(brain_->take_over(5, 4, ::getpid()), 4U);
   auto successor = StateRegion::map(fd_.get());
@@ -183,7 +183,7 @@ TEST_F(StateMemory, a_process_that_takes_over_another_slot_is_named_by_both_unti
 
 TEST_F(StateMemory, a_place_that_no_slot_has_can_be_ended_all_the_same) {
   auto ticket = brain_->ticket(1, brain_->bump(1));
-  ASSERT_TRUE(claim_slot(&ticket));
+  ASSERT_TRUE(claim_slot(&ticket, ::getpid()));
   brain_->set_seats({0});
   EXPECT_EQ(brain_->claim_at(1), (Claim{1, ::getpid()}));
   brain_->end_at(1, 1);
@@ -203,7 +203,7 @@ TEST_F(StateMemory, tells_an_exec_failure_of_this_generation_from_an_older_one) 
 TEST_F(StateMemory, keeps_an_instance_in_its_place_when_positions_shift) {
   ASSERT_EQ(brain_->bump(2), 1U);
   auto ticket = brain_->ticket(2, 1);
-  ASSERT_TRUE(claim_slot(&ticket));
+  ASSERT_TRUE(claim_slot(&ticket, ::getpid()));
   brain_->save(2, instance(5));
   auto& next = again();
   next.set_seats({7, 2});
@@ -236,7 +236,7 @@ TEST_F(StateMemory, a_claim_writes_the_pid_of_who_claims) {
   auto ticket = brain_->ticket(0, 1);
   std::string text = "0000000000";
   ticket.pid_texts[0] = text.data();
-  ASSERT_TRUE(claim_slot(&ticket));
+  ASSERT_TRUE(claim_slot(&ticket, ::getpid()));
   EXPECT_EQ(std::string(text.c_str()), std::to_string(::getpid()));
 }
 

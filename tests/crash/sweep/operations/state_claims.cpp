@@ -29,7 +29,7 @@ class Claims final : public Operation {
     brain_->bump(slot);
     ++progress_->steps;
     auto ticket = brain_->ticket(slot, 1);
-    supervisor::claim_slot(&ticket);
+    supervisor::claim_slot(&ticket, ::getpid());
     ++progress_->steps;
     brain_->end(slot, 1);
     ++progress_->steps;
@@ -52,7 +52,7 @@ class Claims final : public Operation {
     verdict.expect(settled.generation == found.generation, "(S2) settling changed the generation");
     verdict.expect(settled.generation == 0 || settled.pid != 0, "(S2) an intent stays open");
     auto late = successor.ticket(slot, settled.generation);
-    verdict.expect(settled.generation == 0 || !supervisor::claim_slot(&late),
+    verdict.expect(settled.generation == 0 || !supervisor::claim_slot(&late, ::getpid()),
                    "(S2) a late child takes a slot that was settled");
     verdict.expect(successor.bump(slot) == settled.generation + 1,
                    "(S2) the generation does not grow by one");
