@@ -165,13 +165,14 @@ void Chaos::make(const Fault& fault) {
     const std::uint64_t end = now + static_cast<std::uint64_t>(length.count());
     done = process->signal(SIGSTOP);
     if (fault.kind == FaultKind::slow) {
+      // The last one is let go on by the step after this.
       const auto step = static_cast<std::uint64_t>(nanoseconds(slow_step).count());
-      for (std::uint64_t at = now + step; at < end; at += 2 * step) {
+      for (std::uint64_t at = now + step; at + step < end; at += 2 * step) {
         steps_.push({at, process, SIGCONT});
         steps_.push({at + step, process, SIGSTOP});
       }
     }
-    steps_.push({end + 1, process, SIGCONT});
+    steps_.push({end, process, SIGCONT});
   }
   ++(done ? made_[fault.kind] : missed_);
   if (!tells_) return;

@@ -32,7 +32,7 @@ Result<void> BeatWatch::watch(Slot slot, Generation generation, int page, TimeNs
   }
   void* address = ::mmap(nullptr, ipc::worker_page_bytes, PROT_READ, MAP_SHARED, page, 0);
   if (address == MAP_FAILED) return errno_error(errno, "map a beat page");
-  watched_[slot] = {generation, address, timeout, now, 0};
+  watched_[slot] = {generation, address, timeout, now, 0, now};
   return {};
 }
 
@@ -52,17 +52,33 @@ void BeatWatch::forget(Slot slot) noexcept {
   watched_.erase(found);
 }
 
-bool BeatWatch::Watched::is_silent() const noexcept {
+bool BeatWatch::Watched::has_beaten() const noexcept {
   const auto& shown = *static_cast<const ipc::BeatPage*>(page);
-  const auto phase = shown.phase.load(std::memory_order_relaxed);  // relaxed: a hint alone
-  return shown.beat.load(std::memory_order_relaxed) == beat &&     // relaxed: a counter alone
-         phase == static_cast<std::uint32_t>(ipc::BeatPhase::busy);
+  return shown.beat.load(std::memory_order_relaxed) != beat;  // relaxed: a counter alone
 }
 
-bool BeatWatch::is_silent(Slot slot, Generation generation) const noexcept {
+bool BeatWatch::Watched::is_busy() const noexcept {
+  const auto& shown = *static_cast<const ipc::BeatPage*>(page);
+  return shown.phase.load(std::memory_order_relaxed) ==  // relaxed: a hint alone
+         static_cast<std::uint32_t>(ipc::BeatPhase::busy);
+}
+
+bool BeatWatch::is_silent(Slot slot, Generation generation) const {
   const auto found = watched_.find(slot);
   return found != watched_.end() && found->second.generation == generation &&
-         found->second.is_silent();
+         !found->second.has_beaten() && (found->second.is_busy() || is_stopped_(slot));
+}
+
+bool BeatWatch::seems_silent(Slot slot, Watched& watched, TimeNs now) {
+  if (watched.has_beaten() || watched.is_busy()) {
+    watched.was_stopped = false;
+    return !watched.has_beaten();
+  }
+  if (now - watched.asked_at >= watched.timeout) {
+    watched.asked_at = now;
+    watched.was_stopped = is_stopped_(slot);
+  }
+  return watched.was_stopped;
 }
 
 void BeatWatch::give_time(Slot slot, TimeNs now) noexcept {
@@ -76,7 +92,7 @@ std::vector<BeatWatch::Overdue> BeatWatch::look(TimeNs now) {
   looked_at_ = now;
   for (auto& [slot, watched] : watched_) {
     const bool we_were_late = since_last_look > watched.timeout;
-    if (!watched.is_silent() || we_were_late) {
+    if (!seems_silent(slot, watched, now) || we_were_late) {
       const auto& page = *static_cast<const ipc::BeatPage*>(watched.page);
       watched.beat = page.beat.load(std::memory_order_relaxed);  // relaxed: a counter alone
       watched.changed_at = now;

@@ -1,9 +1,11 @@
-// Watches the beats of the workers that have a watchdog: overdue means busy, and no beat for longer
-// than the timeout. Reads pages that workers write, once each, and believes nothing else of them.
+// Watches the beats of the workers that have a watchdog: overdue means no beat for longer than the timeout while it was
+// busy, or stopped by somebody in its sleep. Reads pages that workers write, once each, and believes nothing else of them.
 #pragma once
 
 #include <bulkhead/error.hpp>
+#include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/fd.hpp"
@@ -15,7 +17,9 @@ namespace bulkhead::supervisor {
 // the keeper's store and gives every worker a full timeout.
 class BeatWatch {
  public:
-  BeatWatch() = default;
+  // One that sleeps in a call of the runtime does not beat; `is_stopped` says whether it could wake up. Asked at most
+  // once a timeout for each.
+  explicit BeatWatch(std::function<bool(Slot)> is_stopped) : is_stopped_(std::move(is_stopped)) {}
   BeatWatch(const BeatWatch&) = delete;
   BeatWatch& operator=(const BeatWatch&) = delete;
   ~BeatWatch();
@@ -35,8 +39,8 @@ class BeatWatch {
   // last look is longer ago than a timeout, the supervisor was the one that slept, and everybody
   // gets a fresh one.
   std::vector<Overdue> look(TimeNs now);
-  // Whether it has not beaten since it was reported.
-  bool is_silent(Slot, Generation) const noexcept;
+  // Whether it has not beaten since it was reported, and could have.
+  bool is_silent(Slot, Generation) const;
   // It is not to blame for its silence: it gets a whole timeout again.
   void give_time(Slot, TimeNs now) noexcept;
   TimeNs next_look() const noexcept;  // time_never when nobody is watched
@@ -47,10 +51,15 @@ class BeatWatch {
     const void* page;
     TimeNs timeout, changed_at;
     std::uint64_t beat;
+    TimeNs asked_at;           // whether it is stopped
+    bool was_stopped = false;  // then
 
-    bool is_silent() const noexcept;
+    bool has_beaten() const noexcept;
+    bool is_busy() const noexcept;
   };
+  bool seems_silent(Slot, Watched&, TimeNs now);
 
+  std::function<bool(Slot)> is_stopped_;
   std::map<Slot, Watched> watched_;
   TimeNs looked_at_ = 0;
 };

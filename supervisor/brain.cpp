@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/clock.hpp"
+#include "supervisor/operator_line.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 constexpr std::chrono::milliseconds pulse_period{500};  // a quarter of the keeper's patience
 constexpr std::chrono::milliseconds farewell_patience{1000};
 constexpr std::chrono::milliseconds look_again{5};
+constexpr std::chrono::milliseconds exits_at_most{5};  // are read in one piece
 
 std::chrono::steady_clock::time_point at(TimeNs when) {
   return std::chrono::steady_clock::time_point(
@@ -116,14 +118,22 @@ void Brain::await_bell() {
   });
 }
 
+// Workers that die as fast as they are started ring for ever: everybody else has a turn in between.
 void Brain::on_bell() {
-  while (const auto entry = keeper_.next_exit()) on_exit(*entry);
-  keeper_.acknowledge();
   const std::uint32_t requests = keeper_.stop_requests();
   while (stop_requests_seen_ < requests) {
     supervision_.apply(Shutdown{stop_requests_seen_ > 0});
     ++stop_requests_seen_;
   }
+  const auto slice = Deadline::in(exits_at_most);
+  std::optional<ExitEntry> entry;
+  while (!slice.expired() && (entry = keeper_.next_exit())) on_exit(*entry);
+  keeper_.acknowledge();
+  if (!entry || std::exchange(reads_on_, true)) return;
+  boost::asio::post(io_, [this] {
+    reads_on_ = false;
+    on_bell();
+  });
 }
 
 void Brain::on_exit(const ExitEntry& entry) {
@@ -194,7 +204,7 @@ void Brain::spawn(Slot slot, Generation generation) {
 
 void Brain::failed_to_start(Slot slot, const StartOutcome& outcome) {
   const InstancePlan& plan = plan_.instances[slot];
-  std::fprintf(stderr, "bulkhead: %s: %s\n", plan.name.c_str(), outcome.error->to_string().c_str());
+  tell_operator(plan.name + ": " + outcome.error->to_string());
   if (!plan.is_spare) {
     incidents_.failed_to_start(slot, outcome.generation, outcome.error_number);
   }
@@ -265,8 +275,7 @@ void Brain::finished(int exit_code) {
   if (std::exchange(finished_, true)) return;
   exit_code_ = exit_code;
   const auto failed = name_failed(plan_, supervision_, base::monotonic_ns());
-  if (exit_code != 0 && !failed.empty())
-    std::fprintf(stderr, "bulkhead: failed: %s\n", failed.c_str());
+  if (exit_code != 0 && !failed.empty()) tell_operator("failed: " + failed);
   api_.finished();
   sockets_.keep_only({});  // their files, too
   viewer_.retire(SIGTERM);

@@ -163,6 +163,7 @@ class Brain {
   int exit_code_ = 0;
   bool finished_ = false, flushed_ = false;
   bool rolls_ = false, is_rolling_ = false, handing_over_ = false;
+  bool reads_on_ = false;  // a turn that reads more exits is to come
 };
 
 }  // namespace bulkhead::supervisor

@@ -2,13 +2,13 @@
 // over to the next brain when it is to be another (docs/design/reload.md).
 #include <unistd.h>
 
-#include <cstdio>
 #include <random>
 #include <utility>
 
 #include "base/clock.hpp"
 #include "supervisor/brain.hpp"
 #include "supervisor/keeper_sweep.hpp"
+#include "supervisor/operator_line.hpp"
 #include "supervisor/sealed_config.hpp"
 
 namespace bulkhead::supervisor {
@@ -73,7 +73,7 @@ Result<void> Brain::begin_sockets() {
   auto opened = sockets_.open(config_.listeners());
   sockets_.keep_only(config_.listeners());
   if (!opened && !state_.load_system()) {
-    std::fprintf(stderr, "bulkhead: %s\n", opened.error().to_string().c_str());
+    tell_operator(opened.error().to_string());
     (void)keeper_.stop(1);
   }
   return opened;

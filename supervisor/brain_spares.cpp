@@ -3,11 +3,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <cstdio>
-
 #include "base/child_process.hpp"
 #include "base/clock.hpp"
 #include "supervisor/brain.hpp"
+#include "supervisor/operator_line.hpp"
 #include "supervisor/running_config.hpp"
 
 namespace bulkhead::supervisor {
@@ -25,8 +24,8 @@ void Brain::promote(const Promote& wanted) {
                             ? desk_.prepare_promotion(wanted.spare, wanted.slot)
                             : Result<void>(make_error(Errc::peer_died, "the spare is gone"));
   if (!prepared) {
-    std::fprintf(stderr, "bulkhead: %s: started without a spare: %s\n",
-                 plan_.instances[wanted.slot].name.c_str(), prepared.error().to_string().c_str());
+    tell_operator(plan_.instances[wanted.slot].name +
+                  ": started without a spare: " + prepared.error().to_string());
     return spawn(wanted.slot, wanted.generation);
   }
   const Generation generation = processes_.promote(wanted.spare, wanted.slot, wanted.generation);

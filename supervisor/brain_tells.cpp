@@ -1,9 +1,9 @@
 // What the brain says of workers: to the event stream, and on its own stderr; and what it hears from the logger.
-#include <cstdio>
 #include <string>
 
 #include "base/clock.hpp"
 #include "supervisor/brain.hpp"
+#include "supervisor/operator_line.hpp"
 
 namespace bulkhead::supervisor {
 
@@ -17,8 +17,7 @@ void Brain::violated(Slot slot, const Error& error) {
   }
   const std::string more =
       violations.unsaid == 0 ? "" : " (and " + std::to_string(violations.unsaid) + " more before)";
-  std::fprintf(stderr, "bulkhead: %s: %s%s\n", plan_.instances[slot].name.c_str(),
-               error.to_string().c_str(), more.c_str());
+  tell_operator(plan_.instances[slot].name + ": " + error.to_string() + more);
   violations = {now + 1'000'000'000, 0};
 }
 

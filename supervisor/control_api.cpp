@@ -297,6 +297,9 @@ Result<void> ControlApi::requeue(const ClientRequest& request) {
 
 // Everything is up, or has failed, or waits for something that has failed.
 ControlApi::Outcome ControlApi::settled() const {
+  if (parts_.supervision.state().stopping) {
+    return make_error(Errc::stopped, "the system is on its way down");
+  }
   auto failed = ipc::Json::array();
   for (Slot slot = 0; slot < plan_.first_spare(); ++slot) {
     const auto& instance = parts_.supervision.instance(slot);

@@ -4,6 +4,9 @@
 #include <unistd.h>
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -11,6 +14,7 @@ namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::size_t clients_max = 256;
+constexpr std::chrono::milliseconds without_descriptors{100};  // until somebody may have closed one
 
 // The pid of one who may command us; nullopt for everybody else.
 std::optional<std::int32_t> commander(int socket) {
@@ -27,6 +31,7 @@ ControlServer::ControlServer(boost::asio::io_context& io, base::UniqueFd listene
                              ipc::HelloClientAnswer identity, Callbacks callbacks)
     : io_(io),
       listener_(io, listener.release()),
+      pause_(io),
       identity_(std::move(identity)),
       callbacks_(std::move(callbacks)) {
   await_clients();
@@ -35,17 +40,21 @@ ControlServer::ControlServer(boost::asio::io_context& io, base::UniqueFd listene
 void ControlServer::await_clients() {
   listener_.async_wait(listener_.wait_read, [this](const auto& error) {
     if (error) return;
-    accept_clients();
-    await_clients();
+    if (accept_clients()) return await_clients();
+    pause_.expires_after(without_descriptors);
+    pause_.async_wait([this](const auto& cancelled) {
+      if (!cancelled) await_clients();
+    });
   });
 }
 
-void ControlServer::accept_clients() {
+// False when we have no descriptor for whoever waits: to look again at once would be all that we did.
+bool ControlServer::accept_clients() {
   for (;;) {
     // The listener lies in the keeper's store and is non-blocking since its creation.
     base::UniqueFd socket{
         ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
-    if (!socket.is_open()) return;
+    if (!socket.is_open()) return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
     const auto pid = commander(socket.get());
     if (!pid) {
       (void)ipc::send_packet(
@@ -55,6 +64,7 @@ void ControlServer::accept_clients() {
                             "only the user that runs the system, and root, may command it")));
       continue;
     }
+    if (clients_.size() >= clients_max) drop_the_longest_silent();
     if (clients_.size() >= clients_max) {
       (void)ipc::send_packet(
           socket.get(),
@@ -69,6 +79,13 @@ void ControlServer::accept_clients() {
         ControlPort::Callbacks{[this, id](ipc::Packet packet) { received(id, std::move(packet)); },
                                [this, id](const Error&) { drop(id); }, [] {}});
   }
+}
+
+// Who has never said hello makes room for somebody who may.
+void ControlServer::drop_the_longest_silent() {
+  const auto silent = std::find_if(clients_.begin(), clients_.end(),
+                                   [](const auto& client) { return !client.second.greeted; });
+  if (silent != clients_.end()) drop(silent->first);
 }
 
 void ControlServer::received(ClientId id, ipc::Packet packet) {

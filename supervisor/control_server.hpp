@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -51,13 +52,15 @@ class ControlServer {
   };
 
   void await_clients();
-  void accept_clients();
+  bool accept_clients();
+  void drop_the_longest_silent();
   void received(ClientId, ipc::Packet);
   void greet(ClientId, Client&, std::uint64_t id, const ipc::Json& params);
   void drop(ClientId);
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor listener_;
+  boost::asio::steady_timer pause_;
   ipc::HelloClientAnswer identity_;
   Callbacks callbacks_;
   std::map<ClientId, Client> clients_;

@@ -1,12 +1,13 @@
 #include "supervisor/internal_workers.hpp"
 
+#include "supervisor/operator_line.hpp"
+
 #include <sys/socket.h>
 #include <unistd.h>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -67,7 +68,7 @@ void InternalWorker::start() {
 void InternalWorker::complain(const Error& error) {
   const std::string text = error.to_string();
   if (std::exchange(complained_, text) == text) return;
-  std::fprintf(stderr, "bulkhead: %s: %s\n", options_.name.c_str(), text.c_str());
+  tell_operator(options_.name + ": " + text);
 }
 
 void InternalWorker::open_port(base::UniqueFd socket) {

@@ -260,8 +260,10 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
   auto spawned = base::spawn(plan, &failure);
   if (!spawned) {
     outcome.error = spawned.error();
-    outcome.error_number = failure.error_number;
-    outcome.program_at_fault = !may_pass(failure.error_number);
+    // Nothing of the program was tried when there was no child: descriptors or memory of ours have run out.
+    const bool was_tried = failure.stage != base::SpawnStage::none;
+    outcome.error_number = was_tried ? failure.error_number : EAGAIN;
+    outcome.program_at_fault = was_tried && !may_pass(failure.error_number);
     if (plan.pid_namespace >= 0) (void)base::send_signal(contained.first.pidfd.get(), SIGKILL);
     return outcome;
   }

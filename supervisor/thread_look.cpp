@@ -32,6 +32,8 @@ char state_in(const std::string& stat) {
   return name_end != std::string::npos && name_end + 2 < stat.size() ? stat[name_end + 2] : '?';
 }
 
+bool is_stop(char state) { return state == 'T' || state == 't'; }  // by a signal, by a debugger
+
 // nullopt: the thread has ended meanwhile.
 std::optional<ThreadState> look_at(const std::string& directory, pid_t id) {
   const auto stat = base::read_file(directory + "/stat");
@@ -71,12 +73,17 @@ struct Course {
   const ThreadState* now;
   int computed, waited;  // percent of the time
   bool was(char state) const { return before->state == state && now->state == state; }
-  bool is_stopped() const { return now->state == 'T' || now->state == 't'; }
+  bool is_stopped() const { return is_stop(now->state); }
   // A control group that has used up its share is not even in the queue.
   bool is_starved() const { return computed < next_to_nothing && (waited >= much || was('R')); }
 };
 
 }  // namespace
+
+bool is_stopped(pid_t process) {
+  const auto stat = base::read_file("/proc/" + std::to_string(process) + "/stat");
+  return stat && is_stop(state_in(*stat));
+}
 
 Result<ThreadsSeen> look_at_threads(pid_t process) {
   const std::string tasks = "/proc/" + std::to_string(process) + "/task";

@@ -31,6 +31,9 @@ struct ThreadsSeen {
 // The first 256 of them. Errors: not_found for a process that is gone; unsupported where the kernel keeps no schedstat.
 Result<ThreadsSeen> look_at_threads(pid_t process);
 
+// By a signal or a debugger, all of it. False for one that is gone.
+bool is_stopped(pid_t process);
+
 // Stored in incidents: never renumber.
 enum class Hang : std::uint8_t {
   unknown = 0,          // nobody could look

@@ -9,6 +9,7 @@
 #include "ipc/sealed_protocol.hpp"
 #include "supervisor/sandbox.hpp"
 #include "supervisor/sandbox_filter.hpp"
+#include "supervisor/thread_look.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -26,6 +27,7 @@ WorkerDesk::WorkerDesk(boost::asio::io_context& io, const SystemConfig& config, 
       callbacks_(std::move(callbacks)),
       resync_id_(base::monotonic_ns()),
       desks_(plan.instances.size()),
+      beats_([this](Slot slot) { return is_stopped(callbacks_.pid(slot)); }),
       sealed_(plan, make_pairs(config, plan).size(), keeper) {}
 
 void WorkerDesk::attach(Introducer& introducer, Sessions& sessions) {

@@ -5,11 +5,11 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "supervisor/config.hpp"
+#include "supervisor/operator_line.hpp"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -133,9 +133,8 @@ void WorkerLimits::refuse(Slot slot, Controller controller, const std::string& w
   std::string& told = told_[{plan_.instances[slot].worker, controller}];
   if (told == why) return;
   told = why;
-  std::fprintf(stderr, "bulkhead: %s: limits.%s is set as %s, not by a cgroup: %s\n",
-               plan_.instances[slot].worker.c_str(), std::string(to_string(controller)).c_str(),
-               std::string(rlimit_name(controller)).c_str(), why.c_str());
+  tell_operator(plan_.instances[slot].worker + ": limits." + std::string(to_string(controller)) +
+                " is set as " + std::string(rlimit_name(controller)) + ", not by a cgroup: " + why);
 }
 
 // Why it runs without its cgroup is what keeps us from making one, too, or else nobody knows any more.

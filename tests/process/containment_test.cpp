@@ -87,6 +87,35 @@ TEST(Containment, a_worker_that_hangs_is_found_by_its_watchdog) {
   }
 }
 
+TEST(Containment, a_worker_that_is_stopped_in_its_sleep_is_found_by_its_watchdog) {
+  RunningSystem system("idle", R"({"version": 1, "name": "idle", "workers": {
+    "idle": {"command": ["echo-worker"], "ready": {"type": "notify"}, "provides": ["echo"],
+             "watchdog": {"timeout": "200ms"}, "restart": {"backoff": {"initial": "0ms"}}}}})");
+  system.await_all_ready();
+  const int idle = system.worker("idle.0")["pid"];
+  ::kill(idle, SIGSTOP);
+  EXPECT_EQ(system.await_reborn("idle.0", idle)["last_exit"]["kind"], "watchdog");
+}
+
+// Each death is followed by a start, and that by a death: whoever reads them to the end never comes to anything else.
+TEST(Containment, workers_that_die_as_fast_as_they_start_leave_time_for_everybody_else) {
+  RunningSystem system("loop", R"({"version": 1, "name": "loop", "workers": {
+    "short": {"command": ["sh", "-c", "exit 3"], "instances": 8,
+              "restart": {"backoff": {"initial": "0ms"}, "limit": "none"}}}})");
+  const auto restarts = [](const auto& status) {
+    int sum = 0;
+    for (const auto& worker : status["workers"]) sum += worker["restarts"].template get<int>();
+    return sum;
+  };
+  const int before = restarts(system.status());
+  constexpr int questions = 10;
+  int after = before;
+  for (int i = 0; i < questions; ++i) after = restarts(system.status());
+  EXPECT_LT(after - before, 200 * questions) << "restarts while we waited for answers";
+  system.request("shutdown");
+  EXPECT_EQ(system.await_end(), base::ExitStatus(base::Exited{0}));
+}
+
 // It answers no brain, so its successor cannot wait for that before it watches.
 TEST(Containment, a_worker_that_hung_before_its_brain_died_is_found_by_the_next_one) {
   RunningSystem system("bad", with_bad_worker("spin", R"("watchdog": {"timeout": "1s"}, )"));

@@ -31,12 +31,32 @@ class Beats : public testing::Test {
 
   base::UniqueFd fd_ = std::move(*base::make_memfd("beats", true));
   base::MappedRegion region_;
-  BeatWatch watch_;
+  bool is_stopped_ = false;
+  BeatWatch watch_{[this](Slot) { return is_stopped_; }};
 };
 
 TEST_F(Beats, that_stay_out_are_reported_once) {
   EXPECT_TRUE(watch_.is_silent(0, 1));
   EXPECT_TRUE(watch_.look(timeout + 2).empty());
+}
+
+// It cannot beat, and could not wake up either.
+TEST_F(Beats, of_one_that_is_stopped_in_its_sleep_stay_out_too) {
+  page().phase = static_cast<std::uint32_t>(ipc::BeatPhase::idle);
+  page().beat = 8;
+  TimeNs now = timeout + 2;
+  const auto overdue_within = [&](TimeNs span) {
+    std::size_t overdue = 0;
+    for (const TimeNs end = now + span; now < end; now += timeout / 4)
+      overdue += watch_.look(now).size();
+    return overdue;
+  };
+  EXPECT_EQ(overdue_within(10 * timeout), 0U) << "asleep";
+  is_stopped_ = true;
+  EXPECT_EQ(overdue_within(4 * timeout), 1U);
+  EXPECT_TRUE(watch_.is_silent(0, 1));
+  is_stopped_ = false;
+  EXPECT_FALSE(watch_.is_silent(0, 1));
 }
 
 TEST_F(Beats, that_come_late_are_no_silence) {
