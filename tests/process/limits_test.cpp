@@ -172,7 +172,7 @@ TEST_F(MemoryLimit, that_killed_a_child_long_ago_is_no_oom_of_who_is_killed_by_s
 
 // What leaves its group and takes the mark out of its environment is still in the cgroup.
 constexpr const char* leaves_somebody =
-    "[ -e been ] || env -i setsid sleep 100000 & touch been; exec sleep 100000";
+    "if [ ! -e been ]; then touch been; env -i setsid sleep 100000 & fi; exec sleep 100000";
 
 pid_t other_member(const std::string& leaf, pid_t main) {
   for (const pid_t pid : base::cgroup_members(leaf)) {

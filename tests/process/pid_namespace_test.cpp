@@ -45,22 +45,25 @@ class PidNamespaces : public testing::Test {
     }
     return 0;
   }
-  static int await_detached(RunningSystem& system, const std::string& argument) {
-    int found = 0;
-    system.await([&](const json&) { return (found = process_with_argument(argument)) != 0; },
-                 "somebody detached");
-    return found;
+  // It comes up without an event, some time after its worker is ready.
+  static int await_detached(const std::string& argument) {
+    const auto watchdog = Deadline::in(std::chrono::seconds(30));
+    for (;;) {
+      if (const int found = process_with_argument(argument); found != 0) return found;
+      if (watchdog.expired()) throw std::runtime_error("nobody has detached");
+      std::this_thread::yield();
+    }
   }
 };
 
 constexpr const char* detach =
-    "[ -e been ] || env -i setsid sleep 424242 & touch been; exec sleep 1000";
+    "if [ ! -e been ]; then touch been; env -i setsid sleep 424242 & fi; exec sleep 1000";
 
 TEST_F(PidNamespaces, take_along_what_gave_up_its_name_and_session) {
   RunningSystem system("ns", with_shell(detach));
   system.await_all_ready();
   const int worker = system.worker("w.0")["pid"];
-  const int detached = await_detached(system, "424242");
+  const int detached = await_detached("424242");
   ASSERT_NE(detached, worker);
   ::kill(worker, SIGKILL);
   system.await([&](const json&) { return !is_there(detached); }, "the end of what it detached");
@@ -73,7 +76,7 @@ TEST_F(PidNamespaces, take_along_what_gave_up_its_name_and_session) {
 TEST_F(PidNamespaces, end_with_the_keeper) {
   RunningSystem system("ns", with_shell(detach));
   system.await_all_ready();
-  const int detached = await_detached(system, "424242");
+  const int detached = await_detached("424242");
   ::kill(system.keeper_pid(), SIGKILL);
   system.await_end();
   system.await_no_process();
@@ -84,7 +87,7 @@ TEST_F(PidNamespaces, are_kept_and_swept_by_a_successor_of_the_brain) {
   RunningSystem system("ns", with_shell(detach));
   system.await_all_ready();
   const int worker = system.worker("w.0")["pid"];
-  const int detached = await_detached(system, "424242");
+  const int detached = await_detached("424242");
   system.kill_brain();
   EXPECT_EQ(system.worker("w.0")["pid"], worker);
   ::kill(worker, SIGKILL);
