@@ -1,0 +1,13 @@
+// The file of figures that programs read. Used by race_main.cpp and supervisors/supervisors_main.cpp.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+namespace bulkhead::bench::others {
+
+// {"machine": …, "rows": […]}
+Result<void> write_figures(const std::string& path, const nlohmann::json& rows);
+
+}  // namespace bulkhead::bench::others
