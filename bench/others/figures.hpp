@@ -7,6 +7,9 @@
 
 namespace bulkhead::bench::others {
 
+// Before a measurement, which takes minutes. "" is nowhere, and fine.
+Result<void> expect_writable(const std::string& path);
+
 // {"machine": …, "rows": […]}
 Result<void> write_figures(const std::string& path, const nlohmann::json& rows);
 

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bench-others: %s\n", error.to_string().c_str());
     return 1;
   };
+  if (const auto can = expect_writable(json_path); !can) return failed(can.error());
   auto figures = nlohmann::json::array();
   const auto add = [&figures](nlohmann::json rows) {
     for (auto& row : rows) figures.push_back(std::move(row));

@@ -53,9 +53,10 @@ Result<std::vector<Contestant>> start_all(const std::vector<Recipe>& recipes,
 // Samples by contestant, of one way to be killed.
 using Samples = std::vector<std::vector<double>>;
 
-Result<void> kill_each(const std::vector<Contestant>& contestants, Samples& settled_us,
+Result<void> kill_each(const std::vector<Contestant>& contestants, int round, Samples& settled_us,
                        Samples& young_us) {
-  for (std::size_t i = 0; i < contestants.size(); ++i) {
+  for (std::size_t turn = 0; turn < contestants.size(); ++turn) {
+    const std::size_t i = (static_cast<std::size_t>(round) + turn) % contestants.size();
     for (const auto& [lived, samples] : {std::pair(settled, &settled_us), {young, &young_us}}) {
       const auto took_us = contestants[i].supervised->kill_child(lived);
       if (!took_us) return took_us.error();
@@ -85,7 +86,7 @@ Result<Comparison> compare(const std::vector<Recipe>& recipes,
   Samples settled_us(contestants->size()), young_us(contestants->size());
   for (int round = 1; round <= options.kills; ++round) {
     if (options.on_round) options.on_round(round);
-    auto killed = kill_each(*contestants, settled_us, young_us);
+    auto killed = kill_each(*contestants, round, settled_us, young_us);
     if (!killed) return killed.error();
   }
   add_rows(*contestants, settled, settled_us, comparison.rows);

@@ -21,8 +21,8 @@ struct ComparisonOptions {
   std::function<void(int round)> on_round;  // may be empty
 };
 
-// In every round each is killed twice, settled and then young, before the next one's turn comes, so that all meet the
-// same weather. The first recipe is what the others are compared with. Those whose program is not installed, or that
+// In every round each is killed twice, settled and then young, before the next one's turn comes, and every round begins
+// with another one, so that all meet the same weather. The first recipe is what the others are compared with. Those whose program is not installed, or that
 // are in `without`, are left out and named.
 // Blocking: four seconds a round, with all of them. Errors: invalid_argument, a name in `without` that nobody has;
 // those of Supervised. All of them are gone when it returns.

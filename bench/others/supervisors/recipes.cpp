@@ -58,7 +58,7 @@ Recipe supervisord_recipe() {
             "stderr_logfile=NONE\n"}}};
 }
 
-// Without notification-fd it would wait for a second after each death; without ./finish nothing runs in between.
+// Without notification-fd it would wait for a second after each death.
 Recipe s6_recipe() {
   return {"s6",
           "s6",

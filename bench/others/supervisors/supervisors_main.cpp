@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
 #include "bench/others/figures.hpp"
 #include "bench/others/supervisors/comparison.hpp"
@@ -24,6 +25,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bench-supervisors: %s\n", error.to_string().c_str());
     return 1;
   };
+  if (const auto can = expect_writable(json_path); !can) return failed(can.error());
   // Whoever interrupts us ends the wait that we are in, and we end the supervisors.
   sigset_t interruptions;
   ::sigemptyset(&interruptions);
