@@ -25,7 +25,8 @@ Result<void> expect_known(const std::vector<std::string>& names,
   }
   for (const auto& name : names) {
     if (!is_among(known, name)) {
-      return make_error(Errc::invalid_argument, "--without " + name + " (known: " + listed + ")");
+      const std::string unknown = "--without " + name;
+      return make_error(Errc::invalid_argument, unknown + " (known: " + listed + ")");
     }
   }
   return {};

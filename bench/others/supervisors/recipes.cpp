@@ -77,7 +77,7 @@ fs::path find_program(const Recipe& recipe) {
   }
   std::istringstream folders(path != nullptr ? path : "/usr/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const fs::path candidate = fs::path(folder) / recipe.program;
+    fs::path candidate = fs::path(folder) / recipe.program;
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};
