@@ -31,10 +31,11 @@ bench: build ## measure latency and recovery, figures into build/bench-*.json
 	$(PROGRAMS)/bulkhead bench latency --json build/bench-latency.json
 	$(PROGRAMS)/bulkhead bench recovery --json build/bench-recovery.json
 
-others: ## round trips and throughput beside iceoryx, gRPC, ZeroMQ and others, figures into build/bench-others.json
+others: ## beside iceoryx, gRPC, ZeroMQ and others; recovery beside s6, runit, supervisord, Erlang; figures into build/bench-*.json
 	@tools/install-deps --others
 	@tools/build release others
 	build/release/bin/bench-others --json build/bench-others.json
+	build/release/bin/bench-supervisors --json build/bench-supervisors.json
 
 lint: ## the style checks, with the whole of clang-tidy
 	@tools/install-deps --lint

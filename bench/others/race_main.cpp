@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "bench/others/figures.hpp"
 #include "bench/others/report.hpp"
 
 int main(int argc, char** argv) {
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bench-others: %s\n", error.to_string().c_str());
     return 1;
   };
+  if (const auto can = expect_writable(json_path); !can) return failed(can.error());
   auto figures = nlohmann::json::array();
   const auto add = [&figures](nlohmann::json rows) {
     for (auto& row : rows) figures.push_back(std::move(row));
@@ -33,5 +35,7 @@ int main(int argc, char** argv) {
   if (!streamed) return failed(streamed.error());
   print_table(options, *streamed);
   add(to_json(options, *streamed));
-  return json_path.empty() || write_figures(json_path, figures) ? 0 : 1;
+  if (json_path.empty()) return 0;
+  const auto written = write_figures(json_path, figures);
+  return written ? 0 : failed(written.error());
 }

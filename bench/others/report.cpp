@@ -1,11 +1,7 @@
 #include "bench/others/report.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 
-#include "bench/machine.hpp"
 #include "bench/others/apart.hpp"
 
 namespace bulkhead::bench::others {
@@ -107,16 +103,6 @@ json to_json(const RaceOptions& options, const std::vector<StreamRow>& rows) {
                      {"peer", row.peer}});
   }
   return array;
-}
-
-bool write_figures(const std::string& path, const json& rows) {
-  std::ofstream file(path);
-  file << json{{"machine", describe_machine("")}, {"rows", rows}}.dump(1) << '\n';
-  file.close();
-  if (file) return true;
-  std::fprintf(stderr, "bench-others: the figures cannot be written to %s: %s\n", path.c_str(),
-               std::strerror(errno));
-  return false;
 }
 
 }  // namespace bulkhead::bench::others

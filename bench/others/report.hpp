@@ -21,7 +21,5 @@ void print_table(const RaceOptions&, const std::vector<StreamRow>&);
 // name in "peer".
 nlohmann::json to_json(Waiting, const RaceOptions&, const std::vector<RaceRow>&);
 nlohmann::json to_json(const RaceOptions&, const std::vector<StreamRow>&);
-bool write_figures(const std::string& path,
-                   const nlohmann::json& rows);  // false: said why on stderr
 
 }  // namespace bulkhead::bench::others
