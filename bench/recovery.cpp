@@ -16,6 +16,7 @@
 
 #include "base/child_process.hpp"
 #include "base/clock.hpp"
+#include "base/fd.hpp"
 #include "base/runtime_dir.hpp"
 #include "bench/machine.hpp"
 
@@ -53,6 +54,7 @@ class PrivateSystem {
 
   fs::path directory_;
   std::optional<Connection> connection_;
+  base::UniqueFd keeper_;  // its pidfd
 };
 
 Result<std::unique_ptr<PrivateSystem>> PrivateSystem::start(const RecoveryOptions& options) {
@@ -85,11 +87,19 @@ Result<void> PrivateSystem::run(const RecoveryOptions& options) {
   auto connection = connect(base::control_socket_path(directory_.string(), system_name));
   if (!connection) return connection.error();
   connection_.emplace(std::move(*connection));
+  const auto answer = connection_->request("status", json::object(), Deadline::in(15s));
+  if (!answer) return answer.error();
+  auto keeper = base::open_pidfd(answer->at("supervisor").at("keeper_pid"));
+  if (!keeper) return keeper.error();
+  keeper_ = std::move(*keeper);
   return {};
 }
 
+// The answer comes before the keeper has removed what is its own; the kernel tells of its end.
 PrivateSystem::~PrivateSystem() {
   if (connection_) (void)connection_->request("shutdown", json::object(), Deadline::in(15s));
+  pollfd end{keeper_.get(), POLLIN, 0};
+  if (keeper_.is_open()) (void)::poll(&end, 1, 15'000);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
 }
