@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iterator>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -186,16 +187,29 @@ std::string recovery_words(const json& incident) {
   return string_in(incident, "state") == "open" ? "not ready again yet" : "not started again";
 }
 
-std::string group_text(const json& last, std::size_t seen, std::int64_t offset_ns, bool colours) {
+// Incidents that are alike; of a worker with several instances they may be of any.
+struct Group {
+  std::size_t seen = 0;
+  std::set<std::string> instances = {};
+  const json* last = nullptr;
+};
+
+std::string group_text(const Group& group, std::int64_t offset_ns, bool colours) {
+  const json& last = *group.last;
   const auto died = static_cast<std::int64_t>(number_in(last, "died_ns"));
   const json& report = part_in(last, "report");
   const std::string times =
-      seen == 1 ? "" : ", seen " + std::to_string(seen) + " times, the last time";
-  return painted(printable(string_in(last, "name")), Colour::bold, colours) + "  " +
+      group.seen == 1 ? "" : ", seen " + std::to_string(group.seen) + " times, the last time";
+  const bool is_of_one = group.instances.size() == 1;
+  const std::string whose =
+      is_of_one ? string_in(last, "name")
+                : worker_of(last) + ", " + std::to_string(group.instances.size()) + " instances";
+  return painted(printable(whose), Colour::bold, colours) + "  " +
          painted(printable(string_in(last, "words")), Colour::red, colours) + times + "\n" +
          painted("    " + wall_clock(died + offset_ns) + ", incident " +
-                     part_in(last, "number").dump() + ", pid " + part_in(last, "pid").dump() +
-                     ", " + recovery_words(last),
+                     part_in(last, "number").dump() + ", " +
+                     (is_of_one ? "" : printable(string_in(last, "name")) + ", ") + "pid " +
+                     part_in(last, "pid").dump() + ", " + recovery_words(last),
                  Colour::dim, colours) +
          "\n" +
          (part_in(report, "threads").empty()
@@ -228,14 +242,11 @@ json recovery_by_cause(const json& incidents) {
 }
 
 std::string incident_groups(const json& incidents, std::int64_t offset_ns, bool colours) {
-  struct Group {
-    std::size_t seen = 0;
-    const json* last = nullptr;
-  };
   std::map<std::string, Group> groups;
   for (const auto& incident : incidents) {
     Group& group = groups[likeness(incident)];
     ++group.seen;
+    group.instances.insert(string_in(incident, "name"));
     group.last = &incident;
   }
   std::vector<Group> in_order;
@@ -244,8 +255,7 @@ std::string incident_groups(const json& incidents, std::int64_t offset_ns, bool 
     return number_in(*a.last, "number") < number_in(*b.last, "number");
   });
   std::string text;
-  for (const Group& group : in_order)
-    text += group_text(*group.last, group.seen, offset_ns, colours);
+  for (const Group& group : in_order) text += group_text(group, offset_ns, colours);
   return text;
 }
 

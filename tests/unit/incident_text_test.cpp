@@ -49,9 +49,16 @@ TEST_F(IncidentText, counts_those_that_are_alike_and_shows_the_last) {
             "app.0  SIGSEGV reading 0x3\n"
             "    00:00:00.000, incident 3, pid 4711, ready again after 1.9 ms\n"
             "    at app::parse  parse.cpp:12\n"
-            "app.0  SIGSEGV reading 0x4, seen 3 times, the last time\n"
-            "    00:00:00.000, incident 4, pid 4711, ready again after 1.9 ms\n"
+            "app, 2 instances  SIGSEGV reading 0x4, seen 3 times, the last time\n"
+            "    00:00:00.000, incident 4, app.0, pid 4711, ready again after 1.9 ms\n"
             "    at app::parse  parse.cpp:12\n");
+}
+
+TEST_F(IncidentText, says_of_how_many_instances_they_are_and_whose_the_last_is) {
+  const json both = {incident(1, "math.0", 1900), incident(2, "math.1", 1900)};
+  EXPECT_EQ(incident_groups(both, 0, false),
+            "math, 2 instances  killed by SIGKILL, seen 2 times, the last time\n"
+            "    00:00:00.000, incident 2, math.1, pid 4711, ready again after 1.9 ms\n");
 }
 
 TEST_F(IncidentText, folds_a_recursion) {
