@@ -124,6 +124,7 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void link_opened(ipc::Packet&, const ipc::Json& params);
   void link_peer(ipc::Packet&, const ipc::Json& params);
   void link_kept(const ipc::Json& params);
+  void take_leak(const ipc::Json& params);
   void answer_resync(std::uint64_t id);
   void send_closed(const PairTable::Pair&);
   void offer(const PairTable::Pair&);

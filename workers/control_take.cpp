@@ -6,6 +6,7 @@
 #include "workers/control_link.hpp"
 #include "workers/crash_reporter.hpp"
 #include "workers/identity.hpp"
+#include "workers/leak.hpp"
 #include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
@@ -24,6 +25,7 @@ void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call
   if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
   if (call.method == ipc::method::link_kept) return link_kept(*call.content);
   if (call.method == ipc::method::stop) return raise_stop();
+  if (call.method == ipc::method::leak) return take_leak(*call.content);
   if (call.method == ipc::method::sandbox_install) return take_sandbox(packet, *call.content);
   const bool wants_answer = call.kind == ipc::ControlMessage::Kind::request;
   if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
@@ -140,6 +142,13 @@ void ControlLink::link_peer(ipc::Packet& packet, const ipc::Json& params) {
   if (!fds) return complain(fds.error());
   // No such pair: a session that was closed meanwhile.
   if (pairs_.update(*news, std::move(*fds))) drop_unclaimed_if_gone(news->pair);
+}
+
+// What does not fit into its memory ends the process, as anywhere else in it: service() is noexcept.
+void ControlLink::take_leak(const ipc::Json& params) {
+  const auto wanted = ipc::decode<ipc::Leak>(params);
+  if (!wanted) return complain(wanted.error());
+  leak(*wanted, socket_.get());
 }
 
 void ControlLink::link_kept(const ipc::Json& params) {
