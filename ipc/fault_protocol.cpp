@@ -1,6 +1,20 @@
 #include "ipc/fault_protocol.hpp"
 
+#include <utility>
+
 namespace bulkhead::ipc {
+
+Json encode(const LinkCut& cut) {
+  return {{"pair", cut.pair}, {"epoch", cut.epoch}, {"peer_epoch", cut.peer_epoch}};
+}
+
+template <>
+Result<LinkCut> decode(const Json& params) {
+  LinkCut cut;
+  FieldReader in(method::link_cut, params);
+  in.required("pair", cut.pair).required("epoch", cut.epoch).required("peer_epoch", cut.peer_epoch);
+  return in.finish(std::move(cut));
+}
 
 Json encode(const Leak& leak) { return {{"bytes", leak.bytes}, {"descriptors", leak.descriptors}}; }
 

@@ -359,6 +359,11 @@ Result<void> WorkerDesk::take_notification(Slot slot, const ipc::ControlMessage&
     if (sessions_->closed(slot, *closed)) return {};
     return introducer_->closed(slot, *closed);
   }
+  if (message.method == ipc::method::link_cut) {
+    const auto cut = ipc::decode<ipc::LinkCut>(params);
+    if (!cut) return cut.error();
+    return introducer_->cut(slot, *cut);
+  }
   if (message.method == ipc::method::sandbox_installed) {
     auto installed = ipc::decode<ipc::SandboxInstalled>(params);
     if (!installed) return installed.error();

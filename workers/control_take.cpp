@@ -168,6 +168,7 @@ void ControlLink::answer_resync(std::uint64_t id) {
   for (const auto* const pair : pairs_.all()) {
     offer(*pair);
     if (pair->closed) send_closed(*pair);
+    if (pair->cut_from != 0) send_cut(*pair);
   }
   for (const auto& [number, request] : requests_) {
     if (!request.answer && !request.abandoned) send(request.message, request.fds);
@@ -188,6 +189,11 @@ void ControlLink::offer(const PairTable::Pair& pair) {
 void ControlLink::send_closed(const PairTable::Pair& pair) {
   const ipc::LinkClosed message{pair.open.pair, pair.open.epoch};
   send(ipc::notification(ipc::method::link_closed, ipc::encode(message)));
+}
+
+void ControlLink::send_cut(const PairTable::Pair& pair) {
+  const ipc::LinkCut message{pair.open.pair, pair.open.epoch, pair.cut_from};
+  send(ipc::notification(ipc::method::link_cut, ipc::encode(message)));
 }
 
 // The answer to a call for which nobody waits any more opened a session that nobody will use.

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -20,14 +21,15 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-std::string stream_over(const std::string& transport) {
+std::string stream_over(const std::string& transport, const std::string& work = "0ms") {
   return R"({"version": 1, "name": "storm",
     "defaults": {"restart": {"policy": "always", "backoff": {"initial": "0ms"}, "limit": "none"}},
     "workers": {
       "tick": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks", "rate_hz": 1000, "size": 56}},
-      "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks"}},
+      "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}, "config": {"link": "ticks", "work": ")" +
+         work + R"("}},
       "plain": {"command": ["sleep", "100000"]}},
-    "links": {"ticks": {"type": "channel", "from": "tick", "to": "sink", "transport": ")" +
+    "links": {"ticks": {"type": "channel", "from": "tick", "to": "sink", "capacity": "4KiB", "max_message": "64B", "transport": ")" +
          transport + R"("}}})";
 }
 
@@ -138,6 +140,50 @@ TEST_P(CutConnection, costs_a_stream_nothing_whichever_it_is) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Over, CutConnection, testing::Values("shm", "unix", "tcp", "pipe"),
+                         [](const auto& suite) { return std::string(suite.param); });
+
+// Sockets of the process whose other end is gone.
+int count_cut(int pid) {
+  const auto process = base::open_pidfd(pid).value();
+  int cut = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
+    const base::UniqueFd copy{static_cast<int>(
+        ::syscall(SYS_pidfd_getfd, process.get(), std::stoi(entry.path().filename().string()), 0))};
+    pollfd look{copy.get(), POLLRDHUP, 0};
+    const bool is_socket = fs::read_symlink(entry.path()).string().starts_with("socket:");
+    cut += is_socket && ::poll(&look, 1, 0) > 0 ? 1 : 0;
+  }
+  return cut;
+}
+
+void cut_all(int pid) {
+  const cli::PinnedProcess process(pid);
+  for (const double choice : {0.0, 0.25, 0.5, 0.75}) {
+    ASSERT_TRUE(process.cut_connection(choice));
+  }
+  ASSERT_GT(count_cut(pid), 0);
+}
+
+class WholeAgain : public testing::TestWithParam<const char*> {};
+
+TEST_P(WholeAgain, is_a_connection_that_was_cut_while_both_ends_lived) {
+  // The receiver is slower than the sender, who therefore waits for room as well.
+  RunningSystem system("storm", stream_over(GetParam(), "2ms"));
+  system.await_all_ready();
+  await_stream(system);
+  const auto before = pids(system.status());
+  cut_all(before.at("sink.0"));
+  system.await(
+      [&](const json&) {
+        return count_cut(before.at("sink.0")) == 0 && count_cut(before.at("tick.0")) == 0;
+      },
+      "another connection");
+  EXPECT_GT(system.link("ticks")["reconnects"], 0);
+  await_stream(system);
+  EXPECT_EQ(pids(system.status()), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Over, WholeAgain, testing::Values("unix", "tcp", "pipe"),
                          [](const auto& suite) { return std::string(suite.param); });
 
 }  // namespace
