@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <queue>
 #include <utility>
 
@@ -182,10 +183,16 @@ Result<void> Chaos::run_out_of_memory(const std::string& name, const Process& pr
   const bool is_near = limit.is_object() && limit["by"].is_string() &&
                        limit["by"].get<std::string>().starts_with("cgroup") &&
                        limit["bytes"].get<std::uint64_t>() <= ipc::leak_bytes_max;
+  std::optional<std::uint64_t> before;
   if (!is_near) {
-    if (auto limited = process->limit_memory(memory_left); !limited) return limited;
+    const auto limited = process->limit_memory(memory_left);
+    if (!limited) return limited.error();
+    before = *limited;
   }
-  if (auto asked = leak(name, process->pid(), ipc::leak_bytes_max, 0); !asked) return asked;
+  if (auto asked = leak(name, process->pid(), ipc::leak_bytes_max, 0); !asked) {
+    if (before) process->give_memory(*before);  // a fault that is missed leaves nothing behind
+    return asked;
+  }
   watch_.was_killed(process->pid());
   return {};
 }

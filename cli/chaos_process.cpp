@@ -96,16 +96,24 @@ Result<void> PinnedProcess::cut_connection(double choice) const {
 }
 
 // The soft limit alone, which prlimit(2) lets its own user lower from outside; it goes with the process.
-Result<void> PinnedProcess::limit_memory(std::uint64_t more_bytes) const {
+Result<std::uint64_t> PinnedProcess::limit_memory(std::uint64_t more_bytes) const {
   std::ifstream file("/proc/" + std::to_string(pid_) + "/statm");
   std::uint64_t pages = 0;
   if (!signal(0) || !(file >> pages)) return errno_error(ESRCH, "process " + std::to_string(pid_));
   rlimit limit{};
   if (::prlimit(pid_, RLIMIT_AS, nullptr, &limit) != 0) return errno_error(errno, "prlimit");
   const auto wanted = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + more_bytes;
-  limit.rlim_cur = std::min<rlim_t>({limit.rlim_cur, limit.rlim_max, wanted});
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = std::min<rlim_t>({before, limit.rlim_max, wanted});
   if (::prlimit(pid_, RLIMIT_AS, &limit, nullptr) != 0) return errno_error(errno, "prlimit");
-  return {};
+  return std::uint64_t{before};
+}
+
+void PinnedProcess::give_memory(std::uint64_t limit_bytes) const noexcept {
+  rlimit limit{};
+  if (!signal(0) || ::prlimit(pid_, RLIMIT_AS, nullptr, &limit) != 0) return;
+  limit.rlim_cur = limit_bytes;
+  (void)::prlimit(pid_, RLIMIT_AS, &limit, nullptr);
 }
 
 }  // namespace bulkhead::cli

@@ -23,8 +23,10 @@ class PinnedProcess {
   // Errors: not_found when it has none; of the system, as when we may not look into it (ptrace(2)).
   Result<void> cut_connection(double choice) const;
 
-  // It may have that much more address space than it has now, and no more. Errors: of the system.
-  Result<void> limit_memory(std::uint64_t more_bytes) const;
+  // It may have that much more address space than it has now, and no more. Gives what it might have before, for
+  // give_memory(). Errors: of the system.
+  Result<std::uint64_t> limit_memory(std::uint64_t more_bytes) const;
+  void give_memory(std::uint64_t limit_bytes) const noexcept;
 
  private:
   Result<base::UniqueFd> duplicate(int fd) const;
