@@ -138,7 +138,7 @@ Result<void> Chaos::stop(const Fault& fault, const Process& process) {
     const std::uint64_t step = span_ns(slow_step);
     for (std::uint64_t at = now + step; at < end; at += 2 * step) {
       later(at, send(SIGCONT));
-      later(at + step, send(SIGSTOP));
+      if (at + step < end) later(at + step, send(SIGSTOP));
     }
   }
   at_last(end + 1, send(SIGCONT));

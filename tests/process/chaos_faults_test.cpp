@@ -33,11 +33,11 @@ std::string stream_over(const std::string& transport, const std::string& work = 
          transport + R"("}}})";
 }
 
-json chaos(const RunningSystem& system, const std::string& only, int expected_code = 0) {
+json chaos(const RunningSystem& system, const std::string& only, int seed = 1) {
   const auto output = run_command({BULKHEAD_PROGRAM, "chaos", "--only", only, "--duration", "2s",
-                                   "--rate", "5", "--seed", "1", "--json"},
+                                   "--rate", "5", "--seed", std::to_string(seed), "--json"},
                                   {"BULKHEAD_RUNTIME_DIR=" + system.directory().path("run")});
-  EXPECT_EQ(output.code, expected_code) << output.out << output.err;
+  EXPECT_EQ(output.code, 0) << output.out << output.err;
   const auto found = json::parse(output.out);
   EXPECT_GT(found["faults"][only], 0) << output.out;
   for (const auto& [kind, count] : found["faults"].items()) {
@@ -124,6 +124,22 @@ TEST(Chaos, drives_workers_out_of_memory_which_is_told_as_their_end) {
   EXPECT_EQ(found["recovery"].size(), 1U) << "nobody dies of anything else: " << found.dump(1);
   EXPECT_EQ(found["recovery_by_fault"]["oom"]["n"], found["recovery"]["oom"]["n"]);
   EXPECT_TRUE(system.events_of("plain.0", "worker.exited").empty());
+  await_stream(system);
+}
+
+// Of a process in state T, as one is that nobody has sent SIGCONT.
+bool is_stopped(int pid) {
+  const auto stat = base::read_file("/proc/" + std::to_string(pid) + "/stat");
+  return stat && stat->find(") T ") != std::string::npos;
+}
+
+TEST(Chaos, leaves_nobody_stopped) {
+  RunningSystem system("storm", stream_over("shm"));
+  system.await_all_ready();
+  for (int seed = 1; seed <= 3; ++seed) {
+    chaos(system, "slow", seed);
+    for (const auto& [name, pid] : pids(system.status())) EXPECT_FALSE(is_stopped(pid)) << name;
+  }
   await_stream(system);
 }
 
