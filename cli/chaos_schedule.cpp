@@ -1,6 +1,8 @@
 #include "cli/chaos_schedule.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace bulkhead::cli {
 namespace {
@@ -29,15 +31,37 @@ class Random {
 
 constexpr std::chrono::milliseconds stop_shortest{20}, stop_longest{500};
 
+struct Share {
+  FaultKind kind;
+  double up_to;
+  FaultKind otherwise;  // of a target that it cannot be made to
+};
 // Half of all faults are kills.
-FaultKind choose(Random& random, bool is_watched) noexcept {
-  const double share = random.share();
-  if (share < 0.5) return FaultKind::kill;
-  if (share < 0.75) return FaultKind::stop;
-  return share < 0.9 || !is_watched ? FaultKind::slow : FaultKind::hang;
+constexpr Share shares[] = {
+    {FaultKind::kill, 0.50, FaultKind::kill}, {FaultKind::stop, 0.65, FaultKind::stop},
+    {FaultKind::slow, 0.75, FaultKind::slow}, {FaultKind::hang, 0.81, FaultKind::slow},
+    {FaultKind::leak, 0.87, FaultKind::stop}, {FaultKind::oom, 0.93, FaultKind::stop},
+    {FaultKind::drop, 1.00, FaultKind::stop}};
+
+FaultKind choose(Random& random, const FaultTarget& target) noexcept {
+  const double drawn = random.share();
+  const auto* const share =
+      std::find_if(std::begin(shares), std::end(shares) - 1,
+                   [&](const Share& candidate) { return drawn < candidate.up_to; });
+  return takes(target, share->kind) ? share->kind : share->otherwise;
 }
 
 }  // namespace
+
+bool takes(const FaultTarget& target, FaultKind kind) noexcept {
+  switch (kind) {
+    case FaultKind::hang: return target.is_watched;
+    case FaultKind::leak:
+    case FaultKind::oom: return target.has_runtime;
+    case FaultKind::drop: return target.has_links;
+    default: return true;
+  }
+}
 
 std::string_view to_string(FaultKind kind) noexcept {
   switch (kind) {
@@ -45,8 +69,18 @@ std::string_view to_string(FaultKind kind) noexcept {
     case FaultKind::stop: return "stop";
     case FaultKind::slow: return "slow";
     case FaultKind::hang: return "hang";
+    case FaultKind::leak: return "leak";
+    case FaultKind::drop: return "drop";
+    case FaultKind::oom: return "oom";
   }
   return "?";
+}
+
+std::optional<FaultKind> fault_kind(std::string_view name) noexcept {
+  for (const auto kind : fault_kinds) {
+    if (to_string(kind) == name) return kind;
+  }
+  return std::nullopt;
 }
 
 std::vector<Fault> make_schedule(const ChaosPlan& plan, const std::vector<FaultTarget>& targets) {
@@ -60,10 +94,12 @@ std::vector<Fault> make_schedule(const ChaosPlan& plan, const std::vector<FaultT
     const auto when = std::chrono::duration_cast<std::chrono::nanoseconds>(at);
     if (at >= Seconds(plan.duration)) return faults;
     const std::size_t target = random.below(targets.size());
-    const FaultKind kind = choose(random, targets[target].is_watched);
+    const FaultKind drawn = choose(random, targets[target]);
+    const FaultKind kind = plan.only.value_or(drawn);
     const auto length = stop_shortest + (stop_longest - stop_shortest) * random.share();
-    faults.push_back(
-        {when, target, kind, std::chrono::duration_cast<std::chrono::nanoseconds>(length)});
+    faults.push_back({when, target, kind,
+                      std::chrono::duration_cast<std::chrono::nanoseconds>(length),
+                      random.share()});
   }
 }
 

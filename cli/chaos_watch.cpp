@@ -58,6 +58,11 @@ Result<void> ChaosWatch::begin() {
   const auto& supervisor = status_["supervisor"];
   descriptors_ = {{"keeper", count_descriptors(supervisor["keeper_pid"])},
                   {"brain", count_descriptors(supervisor["brain_pid"])}};
+  for (const auto& worker : status_["workers"]) {
+    if (is_up(worker) && worker["pid"].is_number()) {
+      descriptors_[worker["name"]] = count_descriptors(worker["pid"]);
+    }
+  }
   const auto page =
       system_.request("events", {{"since", ~std::uint64_t{0} >> 1}}, Deadline::in(answer_timeout));
   if (!page) return page.error();
@@ -135,6 +140,7 @@ void ChaosWatch::conclude(std::chrono::nanoseconds patience) {
   check_links();
   check_leftovers();
   check_descriptors();
+  check_leaks();
 }
 
 // Counts are of the link and not of a process: they only grow, over any number of deaths.
@@ -214,11 +220,25 @@ void ChaosWatch::check_descriptors() {
   const std::size_t inherited =
       inherited_per_pair * pairs_ +
       inherited_per_instance * (status_["workers"].size() + status_["spares"].size());
-  for (const auto& [who, before] : descriptors_) {
+  for (const std::string who : {"keeper", "brain"}) {
+    const std::size_t before = descriptors_[who];
     const std::size_t now = count_descriptors(status_["supervisor"][who + "_pid"]);
     if (now > before + descriptors_spare + (who == "brain" ? inherited : links_.size())) {
       complain("the " + who + " has " + std::to_string(now) + " descriptors, " +
                std::to_string(before) + " before");
+    }
+  }
+}
+
+void ChaosWatch::check_leaks() {
+  for (const auto& worker : status_["workers"]) {
+    const std::string name = worker["name"];
+    if (!leaked_.contains(name) || !worker["pid"].is_number()) continue;
+    const std::size_t now = count_descriptors(worker["pid"]);
+    if (now > descriptors_[name] + descriptors_spare) {
+      complain(name + " has " + std::to_string(now) +
+               " descriptors after it was killed for its leak, " +
+               std::to_string(descriptors_[name]) + " before");
     }
   }
 }

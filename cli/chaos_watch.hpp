@@ -23,6 +23,8 @@ class ChaosWatch {
   void look();
   // By us: who still shows this process is not back yet.
   void was_killed(int pid) { killed_.insert(pid); }
+  // By us: its successor must have nothing of what this instance had too much.
+  void has_leaked(const std::string& name) { leaked_.insert(name); }
   // After the last fault: everybody is back where a fault had taken it from, nothing is left over.
   void conclude(std::chrono::nanoseconds patience);
 
@@ -46,16 +48,18 @@ class ChaosWatch {
   std::set<int> find_strangers() const;
   bool is_of_a_living_worker(int pid) const;
   void check_descriptors();
+  void check_leaks();
   void complain(std::string what);
 
   Connection& system_;
   nlohmann::json status_;
   std::uint64_t next_event_ = 0;
   std::set<int> killed_;
-  States expected_;  // instances that were up at the beginning
+  std::set<std::string> leaked_;  // instances
+  States expected_;               // instances that were up at the beginning
   Links links_;
   std::size_t pairs_ = 0;
-  std::map<std::string, std::size_t> descriptors_;  // of keeper and brain
+  std::map<std::string, std::size_t> descriptors_;  // of keeper and brain, and of each instance
   std::vector<double> answers_us_;
   std::vector<std::string> violations_;
 };

@@ -214,8 +214,7 @@ void add_incidents(CLI::App& app, Asked& asked) {
 
 void add_chaos(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<ChaosOptions>();
-  auto* command =
-      app.add_subcommand("chaos", "kill, stop, slow and hang at random, and look what breaks");
+  auto* command = app.add_subcommand("chaos", "break things at random, and look what else breaks");
   command->add_option("--duration", options->duration, "how long; 30s without it");
   command->add_option("--seed", options->seed, "which schedule; another one without it")
       ->check(CLI::Validator(whole_number, "NUMBER"));
@@ -224,6 +223,8 @@ void add_chaos(CLI::App& app, Asked& asked) {
   auto include = std::make_shared<std::string>();
   command->add_option("--include", *include, "supervisor: the brain and the logger, too")
       ->check(CLI::IsMember({"supervisor"}));
+  command->add_option("--only", options->only, "one kind alone; without it all")
+      ->check(CLI::IsMember({"kill", "stop", "slow", "hang", "leak", "drop", "oom"}));
   command->add_flag("--json", options->json, "the findings as JSON");
   command->callback([&asked, options, include] {
     options->with_supervisor = !include->empty();

@@ -108,6 +108,7 @@ struct ChaosOptions {
   std::string duration = "30s";
   double rate = 2;
   std::optional<std::uint64_t> seed;  // another one each time
+  std::string only;                   // a kind of fault; "": all
   bool with_supervisor = false;
   bool json = false;
 };

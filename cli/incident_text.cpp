@@ -259,10 +259,9 @@ std::string incident_groups(const json& incidents, std::int64_t offset_ns, bool 
   return text;
 }
 
-std::string recovery_table(const json& recovery, bool colours) {
+std::string recovery_table(const json& recovery, bool colours, const std::string& title) {
   using Align = Table::Align;
-  Table table(
-      {{"RECOVERY FROM"}, {"N", Align::right}, {"P50", Align::right}, {"P99", Align::right}});
+  Table table({{title}, {"N", Align::right}, {"P50", Align::right}, {"P99", Align::right}});
   for (const auto& [cause, figures] : recovery.items()) {
     table.add({{printable(cause)},
                {part_in(figures, "n").dump()},

@@ -13,6 +13,8 @@ nlohmann::json recovery_by_cause(const nlohmann::json& incidents);
 
 // "" for none. `offset_ns` turns the incidents' clock into the one on the wall.
 std::string incident_groups(const nlohmann::json& incidents, std::int64_t offset_ns, bool colours);
-std::string recovery_table(const nlohmann::json& recovery, bool colours);
+// `title` heads the column of what the recoveries were from.
+std::string recovery_table(const nlohmann::json& recovery, bool colours,
+                           const std::string& title = "RECOVERY FROM");
 
 }  // namespace bulkhead::cli

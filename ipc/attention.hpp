@@ -37,6 +37,11 @@ class Attention {
     return std::chrono::seconds(1);
   }
 
+  // The connection to that incarnation of the peer has lost its other end, and nobody has said that the incarnation is
+  // dead: whoever made it may make another. May be said of one that is dying, and more than once. Not called under a
+  // lock of the endpoint.
+  virtual void cut(std::uint16_t peer_epoch) noexcept { static_cast<void>(peer_epoch); }
+
   // The end is being closed in this process. True when that closes it for good; false when another
   // process, after a fork, still holds the same end, or did until it died. `use` may be asked more than once: only
   // what a dead process did does not change any more.

@@ -13,6 +13,7 @@
 #include "ipc/frame_reader.hpp"
 #include "ipc/frame_writer.hpp"
 #include "ipc/lane_consumer.hpp"
+#include "ipc/peer_roster.hpp"
 #include "ipc/segment.hpp"
 #include "ipc/sleeper.hpp"
 #include "ipc/wire.hpp"
@@ -25,6 +26,11 @@ struct SocketConnection {
       : wire(std::move(owned)),
         reader(make_frame_reader(*wire, expected, pool)),
         peer_epoch(expected.epoch) {}
+
+  // Nobody is at its other end, or at that of its bell.
+  bool is_cut() const noexcept {
+    return wire->hung_up() || (bell.is_open() && Doorbells::has_ended(bell));
+  }
 
   std::unique_ptr<Wire> wire;
   std::unique_ptr<FrameReader> reader;  // receiving_

@@ -103,7 +103,7 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
   // sync socket.closed: acquire; pairs with close(); a closed end takes no more connections
   if (closed_.load(std::memory_order_acquire)) return;
   if (newest_ && (is_newer(newest_->peer_epoch, update.epoch) ||
-                  (update.epoch == newest_->peer_epoch && !newest_->wire->hung_up()))) {
+                  (update.epoch == newest_->peer_epoch && !newest_->is_cut()))) {
     return;
   }
   base::UniqueFd bell;
@@ -121,6 +121,8 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
   if (newest_) {
     // sync socket.gone: release; pairs with source_is_finished(); the old incarnation wrote its last before this
     newest_->peer_gone.store(true, std::memory_order_release);
+    // One that was cut is of no more use to an end that never receives either.
+    if (newest_->peer_epoch == update.epoch && !newest_->bare) std::erase(arrived_, newest_);
   }
   ring_for_space(*connection);
   newest_ = connection;
@@ -129,6 +131,20 @@ void SocketEndpoint::post_sockets(LinkUpdate update) {
   peer_epoch_.store(update.epoch, std::memory_order_relaxed);  // relaxed: a figure for the user
   // sync socket.version: release; pairs with adopt_newest(); publishes nothing but the news itself
   version_.fetch_add(1, std::memory_order_release);
+}
+
+// Without a lock, because whoever hears of it may be posting to us meanwhile. Not of a connection that has been replaced, or
+// of a peer of which everything is known.
+void SocketEndpoint::tell_cut() noexcept {
+  // relaxed: a note of ours to ourselves; the connection itself is looked at under the lock
+  if (cut_.load(std::memory_order_relaxed) == 0) return;
+  const std::uint16_t peer = cut_.exchange(0, std::memory_order_relaxed);  // relaxed: as above
+  {
+    const std::lock_guard links(links_);
+    if (peer_died_ || peer_closed_ || !newest_ || newest_->peer_epoch != peer) return;
+    if (!newest_->is_cut()) return;
+  }
+  spec_.attention->cut(peer);
 }
 
 // The peer may wait for room that we made before we had its bell.

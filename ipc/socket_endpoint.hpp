@@ -1,6 +1,5 @@
-// The channel contract over unix sockets, tcp and pipes: everything about them that is not bytes on a
-// wire. Used by open_endpoint(); everybody else sees an Endpoint. The rules are in
-// docs/design/socket-transports.md.
+// The channel contract over unix sockets, tcp and pipes: everything about them that is not bytes on a wire. Used by
+// open_endpoint(); everybody else sees an Endpoint. The rules are in docs/design/socket-transports.md.
 #pragma once
 
 #include <atomic>
@@ -24,9 +23,8 @@ namespace bulkhead::ipc {
 // Errors: invalid_argument (max_message), those of Segment and of take_over(), what the system reports.
 [[nodiscard]] Result<std::shared_ptr<Endpoint>> open_socket_endpoint(Transport, EndSpec);
 
-// Threads: the sending thread owns what sending_ guards, the receiving one what receiving_ guards;
-// the locks are for close(), for post() and for the sender that must know how the peer went. They
-// are never held while waiting. Order: sending_, receiving_, links_.
+// Threads: the sending one owns what sending_ guards, the receiving one what receiving_ guards; the locks are for close(),
+// post() and the sender that must know how the peer went. Never held in a wait. Order: sending_, receiving_, links_.
 class SocketEndpoint final : public Endpoint {
  public:
   struct Parts {
@@ -75,6 +73,7 @@ class SocketEndpoint final : public Endpoint {
   void post_gone(LinkUpdate update);
   void begin_incarnation(std::uint16_t epoch) noexcept;
   void ring_for_space(const SocketConnection& connection) noexcept;
+  void tell_cut() noexcept;
   void violate() noexcept;
   void say_goodbye() noexcept;
   Error fail(Errc code, const char* what) const;
@@ -147,6 +146,7 @@ class SocketEndpoint final : public Endpoint {
   std::atomic<Verdict> verdict_{Verdict::open};
   std::atomic<std::uint64_t> committed_;
   std::atomic<std::uint32_t> used_in_{0};
+  std::atomic<std::uint16_t> cut_{0};  // whose connection was found to be cut, to be told
   SocketCounters counters_;
 
   mutable std::mutex sending_;

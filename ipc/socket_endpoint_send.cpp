@@ -204,6 +204,7 @@ void SocketEndpoint::set_in_step(std::uint16_t epoch) noexcept {
 // Nobody is at the other end of the connection any more.
 void SocketEndpoint::drop_broken() noexcept {
   set_in_step(0);
+  cut_.store(out_->peer_epoch, std::memory_order_relaxed);  // relaxed: as in tell_cut()
   out_->write_broken = true;
   out_.reset();
   out_broken_ = true;
@@ -237,8 +238,10 @@ void SocketEndpoint::disarm() noexcept {
   armed_ = false;
   segment_.page().wants_space.store(
       0, std::memory_order_relaxed);  // relaxed: seen late it costs the peer a ring for nobody
-  if (out_ && !out_->bell_over && out_->bell.is_open())
-    out_->bell_over = !Doorbells::drain(out_->bell);
+  if (!out_ || out_->bell_over || !out_->bell.is_open()) return;
+  out_->bell_over = !Doorbells::drain(out_->bell);
+  // relaxed: as in tell_cut()
+  if (out_->bell_over) cut_.store(out_->peer_epoch, std::memory_order_relaxed);
 }
 
 void SocketEndpoint::count_sent(MessageBatch messages) noexcept {

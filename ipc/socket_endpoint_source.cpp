@@ -136,8 +136,11 @@ SocketEndpoint::Taken SocketEndpoint::take_from_source(bool finished, Incoming& 
   return windowed && (finished || reads_window()) ? take_from_window(incoming) : Taken::nothing;
 }
 
+// One that is replaced while its peer lives, because it was cut, ends for us at once: what it still has is in the window.
 void SocketEndpoint::adopt_connection() {
-  if (in_) return;
+  // sync socket.gone: acquire; pairs with post(); another connection, if it was for that, is in arrived_
+  const bool replaced = in_ && source_->segment && in_->peer_gone.load(std::memory_order_acquire);
+  if (in_ && !replaced) return;
   const std::lock_guard links(links_);
   while (!arrived_.empty() && is_newer(source_->epoch, arrived_.front()->peer_epoch)) {
     arrived_.pop_front();
@@ -239,6 +242,8 @@ bool SocketEndpoint::is_drained() noexcept {
 // A peer that may come again closes the link by its goodbye until a newer connection opens it again;
 // its silence says nothing.
 void SocketEndpoint::end_connection(bool said_goodbye) noexcept {
+  // relaxed: as in tell_cut()
+  if (!said_goodbye) cut_.store(in_->peer_epoch, std::memory_order_relaxed);
   in_.reset();
   connection_over_ = true;
   said_goodbye_ = said_goodbye;

@@ -44,6 +44,7 @@ void SocketEndpoint::ring_bells() noexcept {
 // The supervisor's word is looked at before each attempt, so that a busy loop hears of it too.
 void SocketEndpoint::look_around(Way way) noexcept {
   if (!spec_.attention) return;
+  tell_cut();
   auto& seen = way == Way::send ? send_attention_ : receive_attention_;
   // sync attention.bump: acquire; pairs with its writer's release; shows what it posted before
   const std::uint32_t word = spec_.attention->word().load(std::memory_order_acquire);
@@ -56,6 +57,7 @@ void SocketEndpoint::look_around(Way way) noexcept {
 // none of them: what the caller finds then nobody has announced.
 bool SocketEndpoint::wait(Way way, WaitPlan plan, Deadline deadline) noexcept {
   const bool sends = way == Way::send;
+  if (spec_.attention) tell_cut();
   (sends ? counters_.send_sleeps : counters_.receive_sleeps).add(1);
   const int bell = sends ? send_bell_.get() : receive_bell_.get();
   const auto slept = poll_sleep(plan, bell, spec_.attention.get(), deadline);

@@ -165,6 +165,7 @@ ControlApi::Parts Brain::make_api_parts() {
           [this] { roll(); },
           [this] { hand_over(); },
           incidents_,
+          desk_,
           {arguments_, plan_, keeper_, supervision_, introducer_, desk_, internals_, processes_,
            configs_, sockets_, config_, plain_, limits_}};
 }

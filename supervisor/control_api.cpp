@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "base/clock.hpp"
+#include "ipc/fault_protocol.hpp"
 #include "ipc/queue_protocol.hpp"
 
 namespace bulkhead::supervisor {
@@ -42,6 +43,7 @@ Result<void> ControlApi::dispatch(const ClientRequest& request) {
     return {};
   }
   if (request.method == method::kill) return kill(request);
+  if (request.method == method::leak) return leak(request);
   if (request.method == method::start) return start(request);
   if (request.method == method::stop) return stop(request);
   if (request.method == method::restart) return restart(request);

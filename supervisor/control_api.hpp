@@ -40,6 +40,7 @@ class ControlApi {
     std::function<void()> roll;       // the rollout has been given something to do
     std::function<void()> hand_over;  // to a brain that begins with another config
     Incidents& incidents;
+    WorkerDesk& desk;
     StatusSources status;
   };
 
@@ -80,6 +81,8 @@ class ControlApi {
   Outcome in_force(const std::vector<Slot>& touched) const;
   Outcome all_left() const;
   void replace_one_by_one(const std::vector<Slot>&);
+  // control_api_faults.cpp
+  Result<void> leak(const ClientRequest&);
   // control_api_incidents.cpp
   Result<void> incidents(const ClientRequest&);
   Result<void> why(const ClientRequest&);

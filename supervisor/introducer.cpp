@@ -238,14 +238,10 @@ void Introducer::send_peer(const Pair& pair, ipc::Side receiver, std::uint16_t e
 }
 
 Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::UniqueFd segment) {
-  Pair* pair = find_pair(offer.pair);
-  if (pair == nullptr && may_be_former(slot)) return {};
-  if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
-    return make_error(Errc::protocol_violation,
-                      plan_.instances[slot].name +
-                          " offered a segment for a link that is not its own, " + offer.pair);
-  }
-  const auto side = pair->from.slot == slot ? ipc::Side::from : ipc::Side::to;
+  const auto found = side_named(slot, offer.pair, "offered a segment for");
+  if (!found) return found.error();
+  const auto [pair, side] = *found;
+  if (pair == nullptr) return {};
   PairSide& mine = pair->side(side);
   if (!mine.open || offer.epoch != mine.epoch) {
     return make_error(Errc::protocol_violation, plan_.instances[slot].name + " offered epoch " +
@@ -269,7 +265,8 @@ Result<void> Introducer::offered(Slot slot, const ipc::LinkOffer& offer, base::U
 // ends are on their way: a brain killed in between leads to a second connection, never to none.
 void Introducer::connect(Pair& pair) {
   if (!pair.from.offered || !pair.to.offered) return;
-  if (pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch) return;
+  const bool is_same = pair.connected_from == pair.from.epoch && pair.connected_to == pair.to.epoch;
+  if (is_same && !pair.is_cut) return;
   const Transport transport = config_.links[pair.link].transport;
   auto ends = ipc::make_sockets(transport);
   if (!ends) return;  // out of descriptors: collect() tries again
@@ -280,24 +277,46 @@ void Introducer::connect(Pair& pair) {
   const bool had = pair.connected_from != 0;
   pair.connected_from = pair.from.epoch;
   pair.connected_to = pair.to.epoch;
+  pair.reconnects += is_same ? 1 : 0;
+  pair.is_cut = false;
   if (had) (void)keeper_.drop(old_tag);
   // Any descriptor serves: the entry is a note to a successor of this brain.
   (void)keeper_.put(connection_tag(pair), pair.from.newest()->fd.get());
 }
 
-Result<void> Introducer::closed(Slot slot, const ipc::LinkClosed& closed) {
-  Pair* pair = find_pair(closed.pair);
-  if (pair == nullptr && may_be_former(slot)) return {};
+// A pair by what a worker says of it: the worker's side, or null for a link of an earlier config. `did` is for the
+// complaint.
+Result<Introducer::SideRef> Introducer::side_named(Slot slot, const std::string& name,
+                                                   const char* did) {
+  Pair* const pair = find_pair(name);
+  if (pair == nullptr && may_be_former(slot)) return SideRef{nullptr, ipc::Side::from};
   if (pair == nullptr || (pair->from.slot != slot && pair->to.slot != slot)) {
-    return make_error(
-        Errc::protocol_violation,
-        plan_.instances[slot].name + " closed a link that is not its own, " + closed.pair);
+    return make_error(Errc::protocol_violation, plan_.instances[slot].name + " " + did +
+                                                    " a link that is not its own, " + name);
   }
-  const auto side = pair->from.slot == slot ? ipc::Side::from : ipc::Side::to;
-  if (closed.epoch != pair->side(side).epoch) return {};
+  return SideRef{pair, pair->from.slot == slot ? ipc::Side::from : ipc::Side::to};
+}
+
+Result<void> Introducer::closed(Slot slot, const ipc::LinkClosed& closed) {
+  const auto found = side_named(slot, closed.pair, "closed");
+  if (!found) return found.error();
+  const auto [pair, side] = *found;
+  if (pair == nullptr || closed.epoch != pair->side(side).epoch) return {};
   // The other side may be away just now: its next incarnation is told with the history.
   if (SideSegment* const segment = pair->side(side).find(closed.epoch)) segment->closed = true;
   send_peer(*pair, ipc::other(side), closed.epoch, Kind::peer_closed, {}, {});
+  return {};
+}
+
+// Most often the peer is dying, and its exit is yet to be read. So another connection is made at leisure: by then it is
+// dead, and its successor gets one anyway. Of both ends' complaints the second finds it made, or asks for it again;
+// an end that has a connection that is whole leaves a further one alone.
+Result<void> Introducer::cut(Slot slot, const ipc::LinkCut& cut) {
+  const auto found = side_named(slot, cut.pair, "lost");
+  if (!found) return found.error();
+  const auto [pair, side] = *found;
+  if (pair == nullptr || cut.epoch != pair->side(side).epoch) return {};
+  if (cut.peer_epoch == pair->side(ipc::other(side)).epoch) pair->is_cut = true;
   return {};
 }
 

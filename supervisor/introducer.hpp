@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ipc/control_protocol.hpp"
+#include "ipc/fault_protocol.hpp"
 #include "ipc/queue_protocol.hpp"
 #include "supervisor/keeper_client.hpp"
 #include "supervisor/lease_watch.hpp"
@@ -43,6 +44,7 @@ class Introducer {
   // Errors are the worker's violations.
   Result<void> offered(Slot, const ipc::LinkOffer&, base::UniqueFd segment);
   Result<void> closed(Slot, const ipc::LinkClosed&);
+  Result<void> cut(Slot, const ipc::LinkCut&);
   void died(Slot);
   // A task that the worker's queue gave up: the pair's other instance, and the link. Errors are the
   // worker's violations.
@@ -73,6 +75,7 @@ class Introducer {
 
   std::vector<SideRef> sides_of(Slot) const;
   Pair* find_pair(std::string_view name);
+  Result<SideRef> side_named(Slot, const std::string& pair, const char* did);
   const Pair* crowded(const Pair&, ipc::Side) const;
   void make_way(Pair&, ipc::Side);
   bool openable(const Pair&, ipc::Side) const;

@@ -42,7 +42,8 @@ nlohmann::json Introducer::status() const {
          {"quarantined", journals_.given_up_by(pair.link, plan_.instances[pair.to.slot].index)},
          {"depth", sent > acknowledged ? sent - acknowledged : 0},
          {"from_epoch", pair.from.epoch},
-         {"to_epoch", pair.to.epoch}});
+         {"to_epoch", pair.to.epoch},
+         {"reconnects", pair.reconnects}});
     if (journals_.is_queue(pair.link))
       rows.back()["outstanding"] = journals_.outstanding(pair.link);
   }

@@ -43,6 +43,8 @@ struct Pair {
   std::optional<TopicPolicy> topic;  // of a topic: the policy of its subscriber, which is `to`
   PairSide from, to;
   std::uint16_t connected_from = 0, connected_to = 0;  // epochs that share a connection
+  bool is_cut = false;           // one of them says that it has lost its other end
+  std::uint64_t reconnects = 0;  // how often it was made again for that, by this brain
 
   PairSide& side(ipc::Side which) noexcept { return which == ipc::Side::from ? from : to; }
   const PairSide& side(ipc::Side which) const noexcept {

@@ -125,6 +125,7 @@ nlohmann::json worker_row(const StatusSources& from, Slot slot, TimeNs now) {
           {"status_text",
            from.plain.speaks(slot) ? from.plain.status_text(slot) : from.desk.status_text(slot)},
           {"notify", from.plain.status(slot)},
+          {"runtime", from.desk.speaks(slot)},
           {"sandbox", sandbox},
           {"limits", from.limits.status(slot, instance.pid, instance.generation)},
           {"spares", spares_of(from, plan)},

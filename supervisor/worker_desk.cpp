@@ -78,6 +78,7 @@ Result<base::UniqueFd> WorkerDesk::open_port(Slot slot) {
   if (!stored) return stored.error();
   desks_[slot].status_text.clear();
   desks_[slot].sandbox.reset();
+  desks_[slot].speaks = false;
   desks_[slot].awaits_resync = false;
   make_port(slot, std::move(pair->first));
   return std::move(pair->second);
@@ -126,6 +127,7 @@ void WorkerDesk::died(Slot slot) {
   if (desks_[slot].port) desks_[slot].port->drain();
   desks_[slot].port.reset();
   desks_[slot].hello.reset();
+  desks_[slot].speaks = false;
   desks_[slot].status_text.clear();
   desks_[slot].sandbox.reset();
   beats_.forget(slot);
@@ -304,6 +306,7 @@ Result<void> WorkerDesk::welcome(Slot slot, std::uint64_t id, const base::Unique
   }
   if (const auto sent = send_sandbox(slot); !sent) return sent.error();
   desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), fds);
+  desks_[slot].speaks = true;
   introducer_->open_links(slot);
   return {};
 }
@@ -328,6 +331,7 @@ Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& messa
   if (!answer) return answer.error();
   if (!is_its_generation(slot, answer->generation)) return {};
   desks_[slot].awaits_resync = false;
+  desks_[slot].speaks = true;
   introducer_->resynced(slot, *answer);
   sessions_->resynced(slot, *answer);
   if (answer->phase == ipc::WorkerPhase::ready) callbacks_.ready(slot, answer->generation);
@@ -356,6 +360,11 @@ Result<void> WorkerDesk::take_notification(Slot slot, const ipc::ControlMessage&
     if (!closed) return closed.error();
     if (sessions_->closed(slot, *closed)) return {};
     return introducer_->closed(slot, *closed);
+  }
+  if (message.method == ipc::method::link_cut) {
+    const auto cut = ipc::decode<ipc::LinkCut>(params);
+    if (!cut) return cut.error();
+    return introducer_->cut(slot, *cut);
   }
   if (message.method == ipc::method::sandbox_installed) {
     auto installed = ipc::decode<ipc::SandboxInstalled>(params);

@@ -56,6 +56,8 @@ class WorkerDesk {
   void ask_to_stop(Slot, Duration timeout);
 
   BeatWatch& beats() noexcept { return beats_; }
+  // It uses the runtime: it has said hello, or answered for having done so.
+  bool speaks(Slot slot) const { return desks_[slot].speaks; }
   const std::string& status_text(Slot slot) const { return desks_[slot].status_text; }
   // What the worker says of its strict sandbox, once it has spoken.
   const std::optional<ipc::SandboxInstalled>& sandbox(Slot slot) const {
@@ -74,6 +76,7 @@ class WorkerDesk {
     std::optional<AttentionBell> bell;
     std::string status_text;
     std::optional<ipc::SandboxInstalled> sandbox;
+    bool speaks = false;
     bool awaits_resync = false;  // adopted, and its answer has not come yet
   };
 

@@ -154,6 +154,14 @@ void ControlLink::tell_closed(const std::string& name) {
   send_closed(*pair);
 }
 
+void ControlLink::tell_cut(const std::string& name, std::uint16_t peer_epoch) {
+  const std::scoped_lock lock(mutex_);
+  auto* const pair = pairs_.find(name);
+  if (pair == nullptr) return;
+  pair->cut_from = peer_epoch;
+  send_cut(*pair);
+}
+
 Result<std::vector<Channel>> ControlLink::take_link(std::string_view link, HowMany how_many) {
   glance();
   const std::scoped_lock lock(mutex_);

@@ -66,6 +66,9 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void tell_status(std::string_view text);
   void tell_closed(const std::string& pair);  // of a link: no more will come from this worker
 
+  // Of a link: its connection to that incarnation of its peer, which may live.
+  void tell_cut(const std::string& pair, std::uint16_t peer_epoch);
+
   enum class HowMany { one, all };
   // Errors: as Worker::channel and Worker::channels say. Nothing is taken then.
   [[nodiscard]] Result<std::vector<Channel>> take_link(std::string_view link, HowMany);
@@ -124,8 +127,10 @@ class ControlLink final : public ipc::Attention, public std::enable_shared_from_
   void link_opened(ipc::Packet&, const ipc::Json& params);
   void link_peer(ipc::Packet&, const ipc::Json& params);
   void link_kept(const ipc::Json& params);
+  void take_leak(const ipc::Json& params);
   void answer_resync(std::uint64_t id);
   void send_closed(const PairTable::Pair&);
+  void send_cut(const PairTable::Pair&);
   void offer(const PairTable::Pair&);
   Result<void> map_attention(ipc::Packet&);
   void drop_unclaimed(const ipc::Packet&);

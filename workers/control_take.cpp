@@ -6,6 +6,7 @@
 #include "workers/control_link.hpp"
 #include "workers/crash_reporter.hpp"
 #include "workers/identity.hpp"
+#include "workers/leak.hpp"
 #include "workers/link_attention.hpp"
 
 namespace bulkhead::workers {
@@ -24,6 +25,7 @@ void ControlLink::take_call(ipc::Packet& packet, const ipc::ControlMessage& call
   if (call.method == ipc::method::link_peer) return link_peer(packet, *call.content);
   if (call.method == ipc::method::link_kept) return link_kept(*call.content);
   if (call.method == ipc::method::stop) return raise_stop();
+  if (call.method == ipc::method::leak) return take_leak(*call.content);
   if (call.method == ipc::method::sandbox_install) return take_sandbox(packet, *call.content);
   const bool wants_answer = call.kind == ipc::ControlMessage::Kind::request;
   if (call.method == ipc::method::resync && wants_answer) return answer_resync(call.id);
@@ -142,6 +144,13 @@ void ControlLink::link_peer(ipc::Packet& packet, const ipc::Json& params) {
   if (pairs_.update(*news, std::move(*fds))) drop_unclaimed_if_gone(news->pair);
 }
 
+// What does not fit into its memory ends the process, as anywhere else in it: service() is noexcept.
+void ControlLink::take_leak(const ipc::Json& params) {
+  const auto wanted = ipc::decode<ipc::Leak>(params);
+  if (!wanted) return complain(wanted.error());
+  leak(*wanted, socket_.get());
+}
+
 void ControlLink::link_kept(const ipc::Json& params) {
   const auto kept = ipc::decode<ipc::LinkKept>(params);
   if (!kept) return complain(kept.error());
@@ -159,6 +168,7 @@ void ControlLink::answer_resync(std::uint64_t id) {
   for (const auto* const pair : pairs_.all()) {
     offer(*pair);
     if (pair->closed) send_closed(*pair);
+    if (pair->cut_from != 0) send_cut(*pair);
   }
   for (const auto& [number, request] : requests_) {
     if (!request.answer && !request.abandoned) send(request.message, request.fds);
@@ -179,6 +189,11 @@ void ControlLink::offer(const PairTable::Pair& pair) {
 void ControlLink::send_closed(const PairTable::Pair& pair) {
   const ipc::LinkClosed message{pair.open.pair, pair.open.epoch};
   send(ipc::notification(ipc::method::link_closed, ipc::encode(message)));
+}
+
+void ControlLink::send_cut(const PairTable::Pair& pair) {
+  const ipc::LinkCut message{pair.open.pair, pair.open.epoch, pair.cut_from};
+  send(ipc::notification(ipc::method::link_cut, ipc::encode(message)));
 }
 
 // The answer to a call for which nobody waits any more opened a session that nobody will use.

@@ -14,6 +14,10 @@ int LinkAttention::fd() const noexcept { return control_->fd(); }
 void LinkAttention::service() noexcept { control_->service(); }
 void LinkAttention::sleeping(bool asleep) noexcept { control_->sleeping(asleep); }
 
+void LinkAttention::cut(std::uint16_t peer_epoch) noexcept {
+  control_->tell_cut(pair_, peer_epoch);
+}
+
 bool LinkAttention::let_go(const std::function<ipc::EndUse()>&) noexcept {
   control_->tell_closed(pair_);
   return true;

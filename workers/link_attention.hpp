@@ -1,5 +1,5 @@
 // The Attention of one link's endpoint: ControlLink's own, and the knowledge which link it is, so that the
-// supervisor hears of a Channel::close(). Used by ControlLink for links, whose peers are replaced;
+// supervisor hears of a Channel::close(), and of a connection that was cut. Used by ControlLink for links, whose peers are replaced;
 // sessions, which end with either side, need none.
 #pragma once
 
@@ -20,6 +20,7 @@ class LinkAttention final : public ipc::Attention {
   int fd() const noexcept override;
   void service() noexcept override;
   void sleeping(bool) noexcept override;
+  void cut(std::uint16_t peer_epoch) noexcept override;
   bool let_go(const std::function<ipc::EndUse()>& use) noexcept override;
 
  private:

@@ -57,6 +57,7 @@ bool PairTable::update(const ipc::LinkPeer& news, std::vector<base::UniqueFd> fd
   if (news.kind == Kind::peer_died || news.kind == Kind::peer_closed) {
     pair->peer_gone = pair->open.session;
   }
+  if (news.kind == Kind::sockets) pair->cut_from = 0;
   pair->endpoint->post(ipc::LinkUpdate{news.kind, news.epoch, std::move(fds)});
   return true;
 }

@@ -25,10 +25,11 @@ class PairTable {
     std::shared_ptr<ipc::Endpoint> endpoint;
     // Of a queue, until it is taken: the journal at its `from` end, at the other the lease page.
     base::UniqueFd shared;
-    bool kept = false;       // its segment outlives this process, where anybody needs it to
-    bool taken = false;      // somebody has its Channel
-    bool closed = false;     // by us, on purpose
-    bool peer_gone = false;  // of a session: nobody will ever answer on it
+    bool kept = false;           // its segment outlives this process, where anybody needs it to
+    bool taken = false;          // somebody has its Channel
+    bool closed = false;         // by us, on purpose
+    std::uint16_t cut_from = 0;  // the peer's incarnation, until another connection comes; 0: none
+    bool peer_gone = false;      // of a session: nobody will ever answer on it
   };
 
   // Opens this worker's end; what is known already is left alone and gives null.

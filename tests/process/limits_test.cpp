@@ -128,6 +128,26 @@ TEST_F(MemoryLimit, kills_who_is_over_it_and_that_is_told_as_oom) {
   end(system);
 }
 
+// The runtime's own allocation, with nothing but the limit to stop it.
+TEST_F(MemoryLimit, kills_a_worker_that_chaos_drives_into_it) {
+  json config = config_of("", {{"memory", "48MiB"}});
+  config["workers"]["w"] = {{"command", {"echo-worker"}},
+                            {"provides", {"echo"}},
+                            {"ready", {{"type", "notify"}}},
+                            {"restart", {{"backoff", {{"initial", "0ms"}}}, {"limit", "none"}}},
+                            {"limits", {{"memory", "48MiB"}}}};
+  RunningSystem system(system_name(), config.dump());
+  system.await_all_ready();
+  const auto output =
+      command(system, {"chaos", "--only", "oom", "--duration", "1s", "--seed", "1", "--json"});
+  EXPECT_EQ(output.code, 0) << output.out << output.err;
+  const auto found = json::parse(output.out);
+  EXPECT_GT(found["recovery"]["oom"]["n"], 0) << output.out;
+  EXPECT_EQ(system.request("incidents")["incidents"][0]["words"],
+            "out of memory: killed by the kernel at its limit of 48MiB");
+  end(system);
+}
+
 // Its parent may live on, and die of something else.
 TEST_F(MemoryLimit, that_kills_a_child_is_no_oom_of_the_worker) {
   if (by_cgroup() == "cgroup v2") GTEST_SKIP() << "there all of the worker is killed";
