@@ -203,7 +203,7 @@ Result<void> Chaos::carry_out(const Fault& fault, const std::string& name) {
   const int pid = pid_of(watch_.status(), name);
   if (pid == 0) return make_error(Errc::not_found, "it does not run");
   const auto process = std::make_shared<const PinnedProcess>(pid);
-  const auto done = [&]() -> Result<void> {
+  auto done = [&]() -> Result<void> {
     switch (fault.kind) {
       case FaultKind::leak: return begin_leak(fault, name, process);
       case FaultKind::oom: return run_out_of_memory(name, process);
