@@ -22,6 +22,7 @@
 #include "bench/machine.hpp"
 #include "cli/chaos_process.hpp"
 #include "cli/chaos_schedule.hpp"
+#include "cli/chaos_signals.hpp"
 #include "cli/chaos_victims.hpp"
 #include "cli/chaos_watch.hpp"
 #include "cli/commands.hpp"
@@ -102,6 +103,7 @@ class Chaos {
   const bool tells_;
   const std::uint64_t begin_;
   std::priority_queue<Step> steps_;
+  DueSignals signals_;
   std::map<FaultKind, std::uint64_t> made_;
   std::map<std::pair<std::string, int>, FaultKind> hit_;  // which process by which fault
   std::uint64_t missed_ = 0;
@@ -133,15 +135,14 @@ Result<void> Chaos::stop(const Fault& fault, const Process& process) {
   const std::uint64_t end =
       now + span_ns(fault.kind == FaultKind::hang ? hang_longest : fault.length);
   if (!process->signal(SIGSTOP)) return make_error(Errc::not_found, "it does not run");
-  const auto send = [process](int signal) { return [=] { (void)process->signal(signal); }; };
   if (fault.kind == FaultKind::slow) {
     const std::uint64_t step = span_ns(slow_step);
     for (std::uint64_t at = now + step; at < end; at += 2 * step) {
-      later(at, send(SIGCONT));
-      if (at + step < end) later(at + step, send(SIGSTOP));
+      signals_.send_at(at, process, SIGCONT);
+      if (at + step < end) signals_.send_at(at + step, process, SIGSTOP);
     }
   }
-  at_last(end + 1, send(SIGCONT));
+  signals_.send_at(end + 1, process, SIGCONT);
   return {};
 }
 
@@ -202,7 +203,7 @@ Result<void> Chaos::carry_out(const Fault& fault, const std::string& name) {
   const int pid = pid_of(watch_.status(), name);
   if (pid == 0) return make_error(Errc::not_found, "it does not run");
   const auto process = std::make_shared<const PinnedProcess>(pid);
-  const auto done = [&]() -> Result<void> {
+  auto done = [&]() -> Result<void> {
     switch (fault.kind) {
       case FaultKind::leak: return begin_leak(fault, name, process);
       case FaultKind::oom: return run_out_of_memory(name, process);
@@ -292,6 +293,7 @@ void Chaos::run(nanoseconds duration) {
     if (fault == schedule_.end() && now >= end) break;
   }
   // Nobody stays stopped by us, or goes on leaking; a watchdog may be faster.
+  signals_.finish();
   for (; !steps_.empty(); steps_.pop()) {
     if (steps_.top().is_last) steps_.top().act();
   }
