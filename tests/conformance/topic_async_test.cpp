@@ -11,6 +11,10 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <bulkhead/async.hpp>
+#include <filesystem>
+#include <iterator>
+#include <ranges>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,14 +58,37 @@ void publish(Topic& topic, const std::string& text) {
 }
 void publish_number(Topic& topic) { publish(topic, std::to_string(topic.last_published() + 1)); }
 
+// By their inodes, which no other has meanwhile.
+std::set<std::string> open_sockets() {
+  std::set<std::string> sockets;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code closed;
+    const auto file = std::filesystem::read_symlink(entry.path(), closed).string();
+    if (file.starts_with("socket:")) sockets.insert(file);
+  }
+  return sockets;
+}
+
 class TopicAsync : public testing::TestWithParam<Transport> {
  protected:
   // The system executor keeps its descriptors until the process ends: before the first count.
   static void SetUpTestSuite() {
-    auto topic = connected_topic(Transport::unix_socket, TopicOptions{}, 1).value();
-    auto received = topic.subscribers[0].async_receive(asio::use_future);
-    EXPECT_TRUE(topic.publisher.publish({}, soon()));
-    EXPECT_TRUE(received.get());
+    const auto before = open_sockets();
+    std::set<std::string> of_topic;
+    {
+      auto topic = connected_topic(Transport::unix_socket, TopicOptions{}, 1).value();
+      std::ranges::set_difference(open_sockets(), before, std::inserter(of_topic, of_topic.end()));
+      auto received = topic.subscribers[0].async_receive(asio::use_future);
+      EXPECT_TRUE(topic.publisher.publish({}, soon()));
+      EXPECT_TRUE(received.get());
+    }
+    // A thread of the executor may have them for a moment longer than the future tells.
+    const auto are_there = [&] {
+      const auto now = open_sockets();
+      return std::ranges::any_of(of_topic,
+                                 [&](const auto& socket) { return now.contains(socket); });
+    };
+    while (are_there()) std::this_thread::yield();
   }
   void SetUp() override {
     descriptors_before_ = open_descriptors();
