@@ -52,8 +52,8 @@ struct SpawnPlan {
   bool sibling = false;               // CLONE_PARENT
   // The first process of a new pid namespace, which lives and dies with it.
   bool begins_pid_namespace = false;
-  int pid_namespace =
-      -1;  // instead, where >= 0: joins this one (/proc/PID/ns/pid of a process that began it)
+  // Instead, where >= 0: joins the one that another process began so (open_pid_namespace).
+  int pid_namespace = -1;
   ClaimHook claim = nullptr;
   void* claim_argument = nullptr;
   FailureSink failure_sink;

@@ -182,16 +182,18 @@ void ChaosWatch::check_leftovers() {
   }
 }
 
-// What an incarnation that lives has detached, or the first process of its pid namespace.
-bool ChaosWatch::is_of_a_living_worker(int pid) const {
+// The first process of a contained worker's pid namespace. A spare that was promoted has another name than its
+// environment says, so it is told by the namespace.
+bool ChaosWatch::contains_a_living_worker(int pid) const {
+  const auto namespace_of = [](const std::string& process) {
+    std::error_code gone;
+    return std::filesystem::read_symlink("/proc/" + process + "/ns/pid", gone);
+  };
+  const auto its = namespace_of(std::to_string(pid));
+  if (its.empty() || its == namespace_of("self")) return false;
   for (const char* const part : {"workers", "spares"}) {
     for (const auto& process : status_[part]) {
-      if (!process["pid"].is_number()) continue;
-      const auto generation = std::to_string(process["generation"].get<std::uint32_t>());
-      if (base::has_entry(pid, "BULKHEAD_NAME=" + process["name"].get<std::string>()) &&
-          base::has_entry(pid, "BULKHEAD_GENERATION=" + generation)) {
-        return true;
-      }
+      if (process["pid"].is_number() && namespace_of(process["pid"].dump()) == its) return true;
     }
   }
   return false;
@@ -211,7 +213,8 @@ std::set<int> ChaosWatch::find_strangers() const {
   std::set<int> strangers;
   for (const int child : *children) {
     const bool lives = std::find(living.begin(), living.end(), child) != living.end();
-    if (lives && !known.contains(child) && !is_of_a_living_worker(child)) strangers.insert(child);
+    if (lives && !known.contains(child) && !contains_a_living_worker(child))
+      strangers.insert(child);
   }
   return strangers;
 }

@@ -46,7 +46,7 @@ class ChaosWatch {
   void check_links();
   void check_leftovers();
   std::set<int> find_strangers() const;
-  bool is_of_a_living_worker(int pid) const;
+  bool contains_a_living_worker(int pid) const;
   void check_descriptors();
   void check_leaks();
   void complain(std::string what);

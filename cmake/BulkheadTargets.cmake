@@ -9,7 +9,7 @@ endif()
 
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
-# A translation unit costs a second before its first line of ours, and what two of them instantiate is compiled
+# A translation unit costs a while before its first line of ours, and what two of them instantiate is compiled
 # twice: sources of a target are compiled eight at a time. What is local to a file is therefore named so that
 # its module has that name once; a target that cannot bear that says APART.
 set(CMAKE_UNITY_BUILD ${BULKHEAD_UNITY})
@@ -20,7 +20,7 @@ add_library(bulkhead_build_flags INTERFACE)
 target_compile_features(bulkhead_build_flags INTERFACE cxx_std_20)
 target_compile_options(bulkhead_build_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wold-style-cast -Werror
-  # No collection of the compiler's garbage below 1 GiB: a tenth of its time.
+  # No collection of the compiler's garbage below 1 GiB.
   $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-expand=100 --param=ggc-min-heapsize=1048576>
   # g++ 12 reports false uses in std::variant and false bounds in std::string; clang calls an enumerator a
   # shadow of a namespace's name.

@@ -70,9 +70,10 @@ bool BeatWatch::is_silent(Slot slot, Generation generation) const {
 }
 
 bool BeatWatch::seems_silent(Slot slot, Watched& watched, TimeNs now) {
-  if (watched.has_beaten() || watched.is_busy()) {
+  const bool has_beaten = watched.has_beaten();
+  if (has_beaten || watched.is_busy()) {
     watched.was_stopped = false;
-    return !watched.has_beaten();
+    return !has_beaten;
   }
   if (now - watched.asked_at >= watched.timeout) {
     watched.asked_at = now;

@@ -1,13 +1,14 @@
 #include "supervisor/contained_start.hpp"
 
-#include <utility>
+#include <csignal>
 
+#include "base/child_process.hpp"
 #include "base/pid_namespace.hpp"
 
 namespace bulkhead::supervisor {
 
-Result<PidNamespaceBegun> begin_pid_namespace(const base::SpawnPlan& of_worker,
-                                              const std::string& program_directory) {
+Result<ContainedStart> ContainedStart::begin(const base::SpawnPlan& of_worker,
+                                             const std::string& program_directory) {
   base::SpawnPlan plan;
   plan.executable = program_directory + "/bulkhead-init";
   plan.argv = {plan.executable};
@@ -19,9 +20,15 @@ Result<PidNamespaceBegun> begin_pid_namespace(const base::SpawnPlan& of_worker,
   plan.begins_pid_namespace = true;
   auto first = base::spawn(plan);
   if (!first) return first.error();
-  auto file = base::open_pid_namespace(*first);
+  ContainedStart start(std::move(*first));
+  auto file = base::open_pid_namespace(start.first_);
   if (!file) return file.error();
-  return PidNamespaceBegun{std::move(*first), std::move(*file)};
+  start.file_ = std::move(*file);
+  return start;
+}
+
+ContainedStart::~ContainedStart() {
+  if (first_.pidfd.is_open()) (void)base::send_signal(first_.pidfd.get(), SIGKILL);
 }
 
 }  // namespace bulkhead::supervisor

@@ -81,11 +81,14 @@ bool ControlServer::accept_clients() {
   }
 }
 
-// Who has never said hello makes room for somebody who may.
+// Who has never said hello makes room for somebody who may. At once, unlike drop(): none of its callbacks runs now.
 void ControlServer::drop_the_longest_silent() {
   const auto silent = std::find_if(clients_.begin(), clients_.end(),
                                    [](const auto& client) { return !client.second.greeted; });
-  if (silent != clients_.end()) drop(silent->first);
+  if (silent == clients_.end()) return;
+  const ClientId id = silent->first;
+  clients_.erase(silent);
+  callbacks_.gone(id);
 }
 
 void ControlServer::received(ClientId id, ipc::Packet packet) {

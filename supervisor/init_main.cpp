@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 int main() {
-  ::signal(
-      SIGCHLD,
-      SIG_IGN);  // who is left to it is gone as soon as it is dead: nobody waits for it (wait(2))
+  // Who is left to it is gone as soon as it is dead: nobody waits for it (wait(2)).
+  ::signal(SIGCHLD, SIG_IGN);
   for (;;) ::pause();
 }

@@ -19,8 +19,6 @@ std::vector<int> borrow(const std::vector<base::UniqueFd>& fds) {
   return numbers;
 }
 
-TimeNs lease_of(const LinkConfig& link) { return static_cast<TimeNs>(link.lease_timeout->count()); }
-
 // "NUMBER/rest": takes the number off the front.
 std::uint16_t take_number(std::string_view& text) {
   std::uint16_t number = 0;
@@ -88,7 +86,8 @@ void Introducer::restore() {
     // Who holds a task for too long may answer no resync either.
     const LinkConfig& link = config_.links[pair.link];
     if (!link.lease_timeout || !post_.alive(pair.to.slot)) continue;
-    (void)leases_.resume(pair.name, pair.to.slot, post_.generation(pair.to.slot), lease_of(link));
+    (void)leases_.resume(pair.name, pair.to.slot, post_.generation(pair.to.slot),
+                         nanoseconds(*link.lease_timeout));
   }
 }
 
@@ -204,7 +203,8 @@ void Introducer::open_side(Pair& pair, ipc::Side side) {
     if (link.lease_timeout && side == ipc::Side::to) {
       open.lease = true;  // see openable()
       const auto generation = post_.generation(mine.slot);
-      fds.push_back(leases_.open(pair.name, mine.slot, generation, lease_of(link)).value());
+      fds.push_back(
+          leases_.open(pair.name, mine.slot, generation, nanoseconds(*link.lease_timeout)).value());
     }
   }
   post_.send(mine.slot, ipc::method::link_open, ipc::encode(open), fds);

@@ -239,16 +239,15 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
       }
     }
   }
-  PidNamespaceBegun contained;
+  std::optional<ContainedStart> contained;
   if (is_contained(slot)) {
-    auto begun = begin_pid_namespace(plan, arguments_.system.program_directory);
+    auto begun = ContainedStart::begin(plan, arguments_.system.program_directory);
     if (!begun) {
       outcome.error = begun.error();
       outcome.error_number = EAGAIN;
       return outcome;
     }
-    contained = std::move(*begun);
-    plan.pid_namespace = contained.file.get();
+    plan.pid_namespace = contained.emplace(std::move(*begun)).pid_namespace();
   }
   plan.sibling = true;
   // What starts at ordinary priority starts at nice 0, whatever `bulkhead run` was started with.
@@ -264,7 +263,6 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     const bool was_tried = failure.stage != base::SpawnStage::none;
     outcome.error_number = was_tried ? failure.error_number : EAGAIN;
     outcome.program_at_fault = was_tried && !may_pass(failure.error_number);
-    if (plan.pid_namespace >= 0) (void)base::send_signal(contained.first.pidfd.get(), SIGKILL);
     return outcome;
   }
   limits_.started(slot, outcome.generation, *spawned);
@@ -275,6 +273,7 @@ StartOutcome Processes::launch(Slot slot, Generation generation, base::SpawnPlan
     outcome.error_number = EAGAIN;
     return outcome;
   }
+  if (contained) contained->keep();
   outcome.pid = spawned->pid;
   living_[slot] = {outcome.generation, spawned->pid, std::move(spawned->pidfd), {}};
   return outcome;

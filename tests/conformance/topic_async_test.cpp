@@ -11,9 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <bulkhead/async.hpp>
-#include <filesystem>
 #include <iterator>
-#include <ranges>
 #include <set>
 #include <string>
 #include <thread>
@@ -57,17 +55,6 @@ void publish(Topic& topic, const std::string& text) {
   ASSERT_TRUE(done) << done.error().to_string();
 }
 void publish_number(Topic& topic) { publish(topic, std::to_string(topic.last_published() + 1)); }
-
-// By their inodes, which no other has meanwhile.
-std::set<std::string> open_sockets() {
-  std::set<std::string> sockets;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code closed;
-    const auto file = std::filesystem::read_symlink(entry.path(), closed).string();
-    if (file.starts_with("socket:")) sockets.insert(file);
-  }
-  return sockets;
-}
 
 class TopicAsync : public testing::TestWithParam<Transport> {
  protected:

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "base/fd.hpp"
 #include "base/pid_namespace.hpp"
 #include "base/process_tree.hpp"
+#include "tests/support/command.hpp"
 #include "tests/support/running_system.hpp"
 
 namespace bulkhead::test {
@@ -55,6 +57,21 @@ class PidNamespaces : public testing::Test {
     }
   }
 };
+
+constexpr const char* contained_stream = R"({"version": 1, "name": "ns", "workers": {
+    "ticker": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "watchdog": {"timeout": "5s"},
+               "contain": "pidns", "warm_spares": 1, "restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},
+    "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}}},
+    "links": {"ticks": {"type": "channel", "from": "ticker", "to": "sink", "transport": "shm"}}})";
+
+// bulkhead-init; 0 when there is none.
+int first_process_of(const RunningSystem& system) {
+  for (const int pid : system.processes()) {
+    const auto name = base::read_file("/proc/" + std::to_string(pid) + "/comm");
+    if (name && *name == "bulkhead-init\n") return pid;
+  }
+  return 0;
+}
 
 constexpr const char* detach =
     "if [ ! -e been ]; then touch been; env -i setsid sleep 424242 & fi; exec sleep 1000";
@@ -112,22 +129,35 @@ TEST_F(PidNamespaces, whose_first_process_is_killed_lose_their_worker_and_it_com
   RunningSystem system("ns", with_shell("exec sleep 1000"));
   system.await_all_ready();
   const int worker = system.worker("w.0")["pid"];
-  int first = 0;
-  for (const int pid : system.processes()) {
-    if (base::read_file("/proc/" + std::to_string(pid) + "/comm").value() == "bulkhead-init\n")
-      first = pid;
-  }
+  const int first = first_process_of(system);
   ASSERT_NE(first, 0);
   ::kill(first, SIGKILL);
   EXPECT_EQ(system.await_reborn("w.0", worker)["state"], "ready");
 }
 
+TEST_F(PidNamespaces, of_a_program_that_cannot_be_executed_are_given_up) {
+  const TemporaryDirectory directory;
+  const auto program = directory.write("program", "#!/nowhere/interpreter\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  RunningSystem system("ns",
+                       R"({"version": 1, "name": "ns", "workers": {"w": {"command": [")" + program +
+                           R"("], "contain": "pidns"}, "other": {"command": ["sleep", "1000"]}}})");
+  system.await([](const json& status) { return row(status, "w.0")["state"] == "failed"; },
+               "failure");
+  system.await([&](const json&) { return first_process_of(system) == 0; },
+               "the end of bulkhead-init");
+}
+
+TEST_F(PidNamespaces, are_nobody_left_over_to_chaos) {
+  RunningSystem system("ns", contained_stream);
+  system.await_all_ready();
+  const auto output = run_command({BULKHEAD_PROGRAM, "chaos", "--duration", "2s", "--rate", "10"},
+                                  {"BULKHEAD_RUNTIME_DIR=" + system.directory().path("run")});
+  EXPECT_EQ(output.code, 0) << output.out << output.err;
+}
+
 TEST_F(PidNamespaces, suit_a_worker_of_the_runtime_and_its_links) {
-  RunningSystem system("ns", R"({"version": 1, "name": "ns", "workers": {
-    "ticker": {"command": ["ticker-worker"], "ready": {"type": "notify"}, "watchdog": {"timeout": "5s"},
-               "contain": "pidns", "warm_spares": 1, "restart": {"backoff": {"initial": "0ms"}, "limit": "none"}},
-    "sink": {"command": ["sink-worker"], "ready": {"type": "notify"}}},
-    "links": {"ticks": {"type": "channel", "from": "ticker", "to": "sink", "transport": "shm"}}})");
+  RunningSystem system("ns", contained_stream);
   system.await_all_ready();
   for (int round = 0; round < 3; ++round) {
     const int ticker = system.worker("ticker.0")["pid"];

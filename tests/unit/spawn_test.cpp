@@ -16,7 +16,6 @@
 #include <string>
 
 #include "base/child_process.hpp"
-#include "base/pid_namespace.hpp"
 #include "tests/support/report_role.hpp"
 
 namespace bulkhead::base {
@@ -366,69 +365,6 @@ TEST(SpawnClaim, that_is_lost_ends_the_child_and_leaves_the_failure_word_alone) 
   });
   EXPECT_EQ(failed.failure.stage, SpawnStage::claim);
   EXPECT_EQ(word.load(), 0u);
-}
-
-// One namespace, begun by a process that does nothing; its number is 1 there.
-class SpawnInNamespace : public testing::Test {
- protected:
-  void SetUp() override {
-    if (const auto tried = try_pid_namespace(); !tried) GTEST_SKIP() << tried.error().to_string();
-    auto first = spawn(waiting([](SpawnPlan& plan) { plan.begins_pid_namespace = true; }));
-    ASSERT_TRUE(first) << first.error().to_string();
-    file_ = open_pid_namespace(*first).value();
-    first_.emplace(std::move(*first), ChildProcess::OnDestroy::kill);
-  }
-  template <class Change>
-  static SpawnPlan waiting(Change&& change) {
-    SpawnPlan plan;
-    plan.executable = "/bin/sleep";
-    plan.argv = {"sleep", "1000"};
-    change(plan);
-    return plan;
-  }
-
-  std::optional<ChildProcess> first_;
-  UniqueFd file_;
-};
-
-TEST_F(SpawnInNamespace, a_child_has_one_number_for_itself_and_another_for_us) {
-  auto pipe = make_pipe();
-  pid_t claimed = 0;
-  SpawnPlan plan = role("describe", pipe->second.get());
-  plan.pid_namespace = file_.get();
-  plan.claim = note_pid;
-  plan.claim_argument = &claimed;
-  plan.death_signal = DeathSignal{SIGKILL, ::getpid()};  // a parent that it cannot see
-  auto spawned = spawn(plan);
-  ASSERT_TRUE(spawned) << spawned.error().to_string();
-  ChildProcess child(std::move(*spawned), ChildProcess::OnDestroy::kill);
-  pipe->second.reset();
-  EXPECT_EQ(test::parse_description(read_to_end(pipe->first.get())).at("pid"), "2");
-  EXPECT_EQ(claimed, child.pid());
-  EXPECT_EQ(*child.wait(watchdog()), ExitStatus{Exited{0}});
-  describe_child();  // the next is in ours again, and has one number only
-}
-
-TEST_F(SpawnInNamespace, a_child_whose_parent_is_another_than_expected_does_not_start) {
-  const auto plan = waiting([&](SpawnPlan& changed) {
-    changed.pid_namespace = file_.get();
-    changed.death_signal = DeathSignal{SIGKILL, ::getppid()};
-  });
-  ExecFailure failure;
-  EXPECT_FALSE(spawn(plan, &failure));
-  EXPECT_EQ(failure.stage, SpawnStage::parent_gone);
-}
-
-TEST_F(SpawnInNamespace, a_child_dies_with_the_first_process) {
-  auto spawned = spawn(waiting([&](SpawnPlan& plan) { plan.pid_namespace = file_.get(); }));
-  ASSERT_TRUE(spawned);
-  ChildProcess child(std::move(*spawned), ChildProcess::OnDestroy::kill);
-  ASSERT_TRUE(first_->send_signal(SIGKILL));
-  EXPECT_EQ(*child.wait(watchdog()), ExitStatus(Signaled{SIGKILL, false}));
-  ExecFailure failure;
-  EXPECT_FALSE(
-      spawn(waiting([&](SpawnPlan& plan) { plan.pid_namespace = file_.get(); }), &failure));
-  EXPECT_EQ(failure.stage, SpawnStage::clone);
 }
 
 TEST(SpawnSibling, becomes_a_child_of_our_parent) {
