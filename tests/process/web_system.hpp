@@ -63,12 +63,18 @@ class WebSystem : public RunningSystem {
     }
     return 0;
   }
-  void kill_and_await(int pid) {
+  // Does something that ends the process, and waits until it has ended: its listener is open until then, which is
+  // a moment longer than it can be found by its environment.
+  template <class End>
+  void await_end_of(int pid, const End& end) {
     const auto pidfd = base::open_pidfd(pid);
     if (!pidfd) throw std::runtime_error(pidfd.error().to_string());
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    end();
     pollfd dead{pidfd->get(), POLLIN, 0};
     ASSERT_EQ(::poll(&dead, 1, 30'000), 1);
+  }
+  void kill_and_await(int pid) {
+    await_end_of(pid, [pid] { ASSERT_EQ(::kill(pid, SIGKILL), 0); });
   }
 };
 

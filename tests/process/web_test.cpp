@@ -348,7 +348,8 @@ TEST(Web, a_reload_adds_changes_and_removes_it) {
   ASSERT_TRUE(second.starts_with("[::1]:")) << second;
   EXPECT_EQ(fetch(second, "/healthz").status, 200);
 
-  system.request("reload", with(system, json::object()));
+  system.await_end_of(system.web_pid(),
+                      [&] { system.request("reload", with(system, json::object())); });
   EXPECT_EQ(system.address(), "");
   for (const int pid : system.processes()) {
     EXPECT_NE(field_of_status(pid, "Name"), "bulkhead-web");
