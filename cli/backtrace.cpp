@@ -1,9 +1,5 @@
 #include "cli/backtrace.hpp"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <map>
 #include <set>
 #include <string>
@@ -11,19 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "base/child_process.hpp"
-#include "base/fd.hpp"
-#include "base/spawn.hpp"
 #include "cli/fields.hpp"
 #include "cli/system.hpp"
+#include "pool/ask_symboliser.hpp"
 
 namespace bulkhead::cli {
 namespace {
 
 using nlohmann::json;
-
-// Debug information may be large, and made to be.
-constexpr std::uint64_t memory_max = std::uint64_t{4} << 30, seconds_max = 60;
 
 struct Module {
   std::string path, build_id;
@@ -45,53 +36,6 @@ std::vector<json*> holders_of_frames(json& incident) {
   return holders;
 }
 
-Result<base::UniqueFd> as_file(const std::string& text) {
-  auto file = base::make_memfd("frames", false);
-  if (!file) return file.error();
-  if (::write(file->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::lseek(file->get(), 0, SEEK_SET) != 0) {
-    return errno_error(errno, "write down the frames");
-  }
-  return file;
-}
-
-std::string read_all(int fd) {
-  std::string text;
-  char chunk[65536];
-  for (;;) {
-    const ssize_t got = ::read(fd, chunk, sizeof chunk);
-    if (got > 0) text.append(chunk, static_cast<std::size_t>(got));
-    if (got == 0 || (got < 0 && errno != EINTR)) return text;
-  }
-}
-
-Result<json> ask_symboliser(const json& question) {
-  const auto file = as_file(question.dump(-1, ' ', false, json::error_handler_t::replace));
-  if (!file) return file.error();
-  auto pipe = base::make_pipe();
-  if (!pipe) return pipe.error();
-  base::SpawnPlan plan;
-  plan.executable = program_directory() + "/bulkhead-symboliser";
-  plan.argv = {"bulkhead-symboliser"};
-  plan.input = file->get();
-  plan.output = pipe->second.get();
-  plan.errors = 2;
-  plan.limits = {{RLIMIT_AS, memory_max, memory_max}, {RLIMIT_CPU, seconds_max, seconds_max}};
-  plan.death_signal = base::DeathSignal{9, ::getpid()};
-  auto spawned = base::spawn(plan);
-  if (!spawned) return spawned.error();
-  base::ChildProcess child(std::move(*spawned), base::ChildProcess::OnDestroy::kill);
-  pipe->second.reset();
-  const std::string text = read_all(pipe->first.get());
-  const auto ended = child.wait(Deadline::never());
-  if (!ended) return ended.error();
-  const auto answer = json::parse(text, nullptr, false);
-  if (*ended != base::ExitStatus(base::Exited{0}) || !answer.is_object()) {
-    return make_error(Errc::remote_error, "the symboliser ended with " + base::to_string(*ended));
-  }
-  return answer;
-}
-
 // One question for all modules; the answer comes in the same order.
 void find_places(std::map<Module, Offsets>& wanted) {
   auto modules = json::array();
@@ -101,7 +45,8 @@ void find_places(std::map<Module, Offsets>& wanted) {
     modules.push_back({{"path", module.path}, {"build_id", module.build_id}, {"offsets", numbers}});
   }
   if (modules.empty()) return;
-  const auto answer = ask_symboliser({{"modules", std::move(modules)}});
+  const auto answer = pool::ask_symboliser(program_directory() + "/bulkhead-symboliser",
+                                           {{"modules", std::move(modules)}});
   const std::string failure = answer ? "" : answer.error().context;
   std::size_t at = 0;
   for (auto& [module, offsets] : wanted) {

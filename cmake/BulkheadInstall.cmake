@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
-set(libraries bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers)
+set(libraries bulkhead_base bulkhead_asio bulkhead_ipc bulkhead_workers bulkhead_pool)
 
 # Every header that a user may include; tools/check_dead_files holds this list against the folder.
 add_library(bulkhead_api INTERFACE)  # the name bulkhead is the command's
@@ -13,13 +13,24 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/channel.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/connection.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/deadline.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/claim_ledger.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/pool_stream.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/pool_templates.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/range_work.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/rpc_templates.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_bodies.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_body.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_function.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/error.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/future.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/loan.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/pool.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/pool_options.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/queue.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/sealed.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/shared_array.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/structure.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/topic.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)

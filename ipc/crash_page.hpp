@@ -5,8 +5,12 @@
 // writable, one after the other. For the brain it is untrusted input: copy it whole, check, use the copy.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <type_traits>
 
 namespace bulkhead::ipc {
@@ -63,5 +67,14 @@ struct CrashPage {
   CrashModule modules[crash_modules_max];
 };
 static_assert(sizeof(CrashPage) <= crash_page_bytes && std::is_trivially_copyable_v<CrashPage>);
+
+// A copy in which every count is within its bounds and every text ends. nullopt: nothing that this incarnation wrote.
+std::optional<CrashPage> check_crash_page(const CrashPage& as_found, std::uint32_t generation);
+
+// Of a checked page, "SIGSEGV reading 0x0", "abort: uncaught std::runtime_error: what", "SIGTERM from pid 123".
+// `of` is who died. Texts are as the dead one wrote them.
+std::string crash_in_words(const CrashPage&, pid_t of);
+std::string name_of_signal(int signal);  // "SIGKILL"
+std::string hexadecimal(std::uint64_t);  // "0xff"
 
 }  // namespace bulkhead::ipc

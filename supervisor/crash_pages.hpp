@@ -13,9 +13,6 @@
 
 namespace bulkhead::supervisor {
 
-// A copy in which every count is within its bounds and every text ends. nullopt: nothing that this incarnation wrote.
-std::optional<ipc::CrashPage> check_crash_page(const ipc::CrashPage& as_found, Generation);
-
 // Threads: the brain's loop. After a crash of the brain: the successor finds the pages with the keeper.
 class CrashPages {
  public:

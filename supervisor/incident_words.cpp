@@ -18,53 +18,13 @@ namespace {
 
 using incident_layout::Record;
 
-constexpr int from_the_kernel = 0x80;  // SI_KERNEL
-
-std::string name_of_signal(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
-}
-
-std::string_view doing(std::uint32_t access) {
-  switch (static_cast<ipc::CrashAccess>(access)) {
-    case ipc::CrashAccess::read: return "reading";
-    case ipc::CrashAccess::write: return "writing";
-    case ipc::CrashAccess::execute: return "executing";
-    case ipc::CrashAccess::unknown: break;
-  }
-  return "at";
-}
-
-std::string at_fault(const ipc::CrashPage& page) {
-  const std::string name = name_of_signal(page.signal);
-  const std::string at = hexadecimal(page.address);
-  switch (page.signal) {
-    case SIGSEGV:
-      if (page.code == from_the_kernel) return name + ": an address that cannot exist";
-      [[fallthrough]];
-    case SIGBUS:
-      return name + " " + std::string(doing(page.access)) + " " + at +
-             (page.stack_overflow != 0 ? " (stack overflow)" : "");
-    case SIGFPE:
-      return page.code == FPE_INTDIV ? name + ": integer division by zero" : name + " at " + at;
-    case SIGILL: return name + ": an instruction that does not exist, at " + at;
-    case SIGSYS:
-      return name + ": " + name_of_call(page.address) + " is not permitted (see \"sandbox\")";
-    default: return name;
-  }
-}
+using ipc::name_of_signal;
 
 std::string crash_in_words(const Record& record, const ipc::CrashPage& page) {
-  if (page.signal == SIGABRT && page.has_exception != 0) {
-    const std::string what = valid_text(page.exception_what);
-    return "abort: uncaught " + valid_text(page.exception_type) + (what.empty() ? "" : ": " + what);
+  if (page.signal == SIGSYS && page.code > 0) {
+    return "SIGSYS: " + name_of_call(page.address) + " is not permitted (see \"sandbox\")";
   }
-  const bool was_sent = page.code <= 0;
-  if (!was_sent) return at_fault(page);
-  if (page.sender != record.pid && page.sender != 0) {
-    return name_of_signal(page.signal) + " from pid " + std::to_string(page.sender);
-  }
-  return page.signal == SIGABRT ? "abort" : name_of_signal(page.signal) + " from itself";
+  return valid_text(ipc::crash_in_words(page, record.pid));
 }
 
 std::string by_signal(const Record& record, const ipc::CrashPage* report) {
@@ -127,11 +87,7 @@ std::string death_itself(const Record& record, const ipc::CrashPage* report) {
 
 }  // namespace
 
-std::string hexadecimal(std::uint64_t value) {
-  std::array<char, 24> text{};
-  std::snprintf(text.data(), text.size(), "0x%" PRIx64, value);
-  return text.data();
-}
+std::string hexadecimal(std::uint64_t value) { return ipc::hexadecimal(value); }
 
 std::string cause_of(const Record& record) {
   switch (static_cast<ExitKind>(record.cause_kind)) {

@@ -93,14 +93,14 @@ ipc::CrashPage page_of(Generation generation) {
 }
 
 TEST(CrashPageCheck, takes_only_what_this_incarnation_wrote) {
-  EXPECT_TRUE(check_crash_page(page_of(4), 4));
-  EXPECT_FALSE(check_crash_page(page_of(4), 5));
-  EXPECT_FALSE(check_crash_page(ipc::CrashPage{}, 0));
+  EXPECT_TRUE(ipc::check_crash_page(page_of(4), 4));
+  EXPECT_FALSE(ipc::check_crash_page(page_of(4), 5));
+  EXPECT_FALSE(ipc::check_crash_page(ipc::CrashPage{}, 0));
   auto not_begun = page_of(4);
   not_begun.stage = 0;
-  EXPECT_FALSE(check_crash_page(not_begun, 4));
+  EXPECT_FALSE(ipc::check_crash_page(not_begun, 4));
   not_begun.stage = 77;
-  EXPECT_FALSE(check_crash_page(not_begun, 4));
+  EXPECT_FALSE(ipc::check_crash_page(not_begun, 4));
 }
 
 TEST(CrashPageCheck, bounds_every_count_and_ends_every_text) {
@@ -110,7 +110,7 @@ TEST(CrashPageCheck, bounds_every_count_and_ends_every_text) {
   hostile.version = ipc::CrashPage::version_value;
   hostile.generation = 1;
   hostile.stage = 3;
-  const auto page = check_crash_page(hostile, 1);
+  const auto page = ipc::check_crash_page(hostile, 1);
   ASSERT_TRUE(page);
   EXPECT_EQ(page->frame_count, ipc::crash_frames_max);
   EXPECT_EQ(page->module_count, ipc::crash_modules_max);

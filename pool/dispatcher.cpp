@@ -1,0 +1,309 @@
+#include "pool/dispatcher.hpp"
+
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace bulkhead::pool {
+namespace {
+
+constexpr unsigned workers_max = detail::ClaimLedger::slots_max;
+
+unsigned usable_processors() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+unsigned valid_workers(unsigned wanted, unsigned processors) noexcept {
+  return std::clamp(wanted == 0 ? processors : wanted, 1U, workers_max);
+}
+
+// Tasks that are on the way to one worker: it must not wait for the next while one is short, and must not hold others
+// back where they are long.
+constexpr std::size_t short_tasks_ahead = 16;
+constexpr double short_task_ns = 20'000;
+
+}  // namespace
+
+std::shared_ptr<Dispatcher> Dispatcher::start(PoolOptions options) {
+  std::shared_ptr<Dispatcher> dispatcher(new Dispatcher(std::move(options)));
+  {
+    Lock lock(dispatcher->mutex_);
+    dispatcher->begin_missing();
+  }
+  dispatcher->thread_ = std::thread([raw = dispatcher.get()] { raw->run(); });
+  return dispatcher;
+}
+
+Dispatcher::Dispatcher(PoolOptions options)
+    : options_(std::move(options)),
+      processors_(usable_processors()),
+      waiting_(std::make_shared<Waiting>()),
+      wanted_(valid_workers(options_.workers, processors_)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  watch(wake_.get(), EPOLLIN);
+  for (unsigned i = 0; i < wanted_; ++i) seats_.push_back(std::make_unique<Seat>(i));
+}
+
+Dispatcher::~Dispatcher() { stop(); }
+
+void Dispatcher::stop() {
+  Lock lock(mutex_);
+  if (closing_) return;
+  closing_ = true;
+  const auto left = std::exchange(pending_, {});
+  TaskFailure failure;
+  failure.cause = FailureCause::closed;
+  failure.error = make_error(Errc::closed, "the pool ended before the task did");
+  for (const auto& [number, work] : left) finish(work, failure);
+  queue_.clear();
+  room_.notify_all();
+  idle_.notify_all();
+  // The zygote's end takes the workers along; its destructor waits for it.
+  zygote_.reset();
+  for (auto& seat : seats_) seat->clear();
+  wake();
+  lock.unlock();
+  if (thread_.joinable()) thread_.join();
+  lock.lock();
+  make_calls(lock);
+}
+
+void Dispatcher::wake() noexcept {
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
+}
+
+void Dispatcher::watch(int fd, std::uint32_t how) noexcept {
+  epoll_event event{};
+  event.events = how;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+std::shared_ptr<detail::TaskState> Dispatcher::submit(std::uint32_t function,
+                                                      detail::BodyWriter body,
+                                                      const TaskOptions& options) {
+  auto work = std::make_shared<Work>();
+  work->function = function;
+  work->attachments = body.take_attachments();
+  work->body = body.take_bytes();
+  work->options = options;
+  if (work->options.on_crash == OnCrash::automatic) work->options.on_crash = OnCrash::fail;
+  Lock lock(mutex_);
+  return enqueue(lock, std::move(work));
+}
+
+bool Dispatcher::has_room(std::size_t bytes) const noexcept {
+  return pending_.empty() || (pending_.size() < options_.pending_max &&
+                              pending_bytes_ + bytes <= options_.pending_bytes_max);
+}
+
+std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work) {
+  if (!has_room(work->bytes())) {
+    room_.wait(lock, [&] { return closing_ || has_room(work->bytes()); });
+  }
+  work->number = ++last_number_;
+  work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+  auto state = work->state;
+  if (closing_) {
+    TaskFailure failure;
+    failure.cause = FailureCause::closed;
+    failure.error = make_error(Errc::closed, "the pool has ended");
+    finish(work, std::move(failure));
+    return state;
+  }
+  pending_bytes_ += work->bytes();
+  pending_.emplace(work->number, work);
+  const bool waits_behind = !queue_.empty();
+  put_in_queue(std::move(work), false);
+  begin_missing();
+  dispatch();
+  if (waits_behind) pump();  // nobody may be looking while tasks are being submitted
+  last_submit_ = clock::now();
+  if (fast_asleep_) {
+    fast_asleep_ = false;
+    wake();
+  }
+  return state;
+}
+
+void Dispatcher::put_in_queue(WorkPtr work, bool first) {
+  auto& line = queue_[work->options.priority];
+  if (first) {
+    line.push_front(std::move(work));
+  } else {
+    line.push_back(std::move(work));
+  }
+}
+
+// In the order of priority, as long as somebody can take it.
+void Dispatcher::dispatch() {
+  for (auto entry = queue_.begin(); entry != queue_.end();) {
+    auto& line = entry->second;
+    while (!line.empty()) {
+      const WorkPtr work = line.front();
+      Seat* const seat = seat_for(*work);
+      if (seat == nullptr) return;
+      if (!give(*seat, work)) {
+        if (!work->range) return;
+        line.pop_front();  // a range that has nothing to give now comes back when something is put back
+        continue;
+      }
+      if (!work->range) line.pop_front();
+    }
+    entry = queue_.erase(entry);
+  }
+}
+
+// Who has least to do. A range, and what is suspected, goes to an idle one only.
+Seat* Dispatcher::seat_for(const Work& work) {
+  const bool is_short = mean_task_ns_ < short_task_ns && work.options.timeout.count() == 0 &&
+                        options_.tasks_per_worker_max == 0;
+  const std::size_t most = work.range || work.alone || !is_short ? 1 : short_tasks_ahead;
+  Seat* best = nullptr;
+  for (auto& seat : seats_) {
+    const bool free = seat->state == Seat::State::ready && !seat->ending && seat->index() < wanted_;
+    if (!free || seat->under_way.size() >= most) continue;
+    if (!seat->under_way.empty()) {
+      const Work& now = *seat->under_way.front();
+      if (now.range || now.alone || now.options.timeout.count() != 0) continue;
+    }
+    if (best == nullptr || seat->under_way.size() < best->under_way.size()) best = seat.get();
+  }
+  return best;
+}
+
+bool Dispatcher::give(Seat& seat, const WorkPtr& work) {
+  return work->range ? give_part(seat, work) : give_task(seat, work);
+}
+
+bool Dispatcher::give_task(Seat& seat, const WorkPtr& work) {
+  Order order;
+  order.function = work->function;
+  order.task = work->number;
+  const auto sent = seat.send(order, work->body, work->attachments);
+  if (!sent) {
+    if (sent.error().is(Errc::would_block) || sent.error().is(Errc::peer_died) ||
+        sent.error().is(Errc::closed)) {
+      return false;  // later, or by another
+    }
+    TaskFailure failure;
+    failure.cause = FailureCause::could_not_start;
+    failure.error = sent.error();
+    finish(work, std::move(failure));
+    return true;
+  }
+  if (work->options.timeout.count() != 0) seat.task_deadline = clock::now() + work->options.timeout;
+  seat.under_way.push_back(work);
+  return true;
+}
+
+void Dispatcher::make_calls(Lock& lock) {
+  while (!calls_.empty()) {
+    auto calls = std::exchange(calls_, {});
+    lock.unlock();
+    for (auto& call : calls) call();
+    lock.lock();
+  }
+}
+
+// Where tasks come one after the other and somebody takes each result, neither doorbell nor wake() is worth its system
+// call: for a while the pool's thread just comes back soon.
+bool Dispatcher::is_watchful() const {
+  constexpr auto watchful_time = std::chrono::milliseconds(10);
+  const bool unarmed = std::any_of(seats_.begin(), seats_.end(), [](const auto& seat) {
+    return !seat->under_way.empty() && !seat->is_armed();
+  });
+  return unarmed || clock::now() - last_submit_ < watchful_time;
+}
+
+// Until a worker, the zygote or a clock has something to say.
+void Dispatcher::sleep() {
+  std::array<epoll_event, 32> events;
+  int timeout = -1;
+  {
+    const Lock lock(mutex_);
+    if (const auto at = next_tick()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*at - clock::now()).count();
+      timeout = static_cast<int>(std::clamp<long>(left, 0, 60'000));
+    }
+    fast_asleep_ = !is_watchful();
+    if (!fast_asleep_) timeout = 1;
+  }
+  ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  std::uint64_t count = 0;
+  (void)!::read(wake_.get(), &count, sizeof count);
+}
+
+void Dispatcher::run() noexcept {
+  for (;;) {
+    sleep();
+    Lock lock(mutex_);
+    if (closing_) return;
+    fast_asleep_ = false;
+    hear_zygote();
+    open_channels();
+    pump();
+    tick(clock::now());
+    begin_missing();
+    dispatch();
+    arm_all();
+    make_calls(lock);
+    if (closing_) return;
+  }
+}
+
+void Dispatcher::resize(unsigned workers) {
+  const Lock lock(mutex_);
+  wanted_ = valid_workers(workers, processors_);
+  while (seats_.size() < wanted_) {
+    seats_.push_back(std::make_unique<Seat>(static_cast<std::uint32_t>(seats_.size())));
+  }
+  for (auto& seat : seats_) retire_if_due(*seat);
+  begin_missing();
+  wake();
+}
+
+Result<void> Dispatcher::drain(Deadline deadline) {
+  constexpr auto stop_slice = std::chrono::milliseconds(50);
+  Lock lock(mutex_);
+  arm_all();
+  while (!pending_.empty()) {
+    if (deadline.stopped()) return make_error(Errc::stopped, "drain a pool");
+    if (deadline.expired()) {
+      return make_error(Errc::timed_out, std::to_string(pending_.size()) + " tasks are not done");
+    }
+    auto until = deadline.when();
+    if (deadline.stoppable() || deadline.is_never())
+      until = std::min(until, clock::now() + stop_slice);
+    idle_.wait_until(lock, until);
+  }
+  return {};
+}
+
+PoolStats Dispatcher::stats() const {
+  const Lock lock(mutex_);
+  PoolStats stats = stats_;
+  stats.workers = wanted_;
+  stats.busy = static_cast<unsigned>(std::count_if(
+      seats_.begin(), seats_.end(), [](const auto& seat) { return !seat->under_way.empty(); }));
+  return stats;
+}
+
+std::vector<int> Dispatcher::pids() const {
+  const Lock lock(mutex_);
+  std::vector<int> pids;
+  for (const auto& seat : seats_) {
+    if (seat->state == Seat::State::ready && seat->pid() != 0) pids.push_back(seat->pid());
+  }
+  return pids;
+}
+
+}  // namespace bulkhead::pool

@@ -1,0 +1,133 @@
+// The conductor of a pool: queues work, hands it to workers, takes their reports, replaces the dead. Used by Pool and by
+// futures. What it decides about the dead is in dispatcher_deaths.cpp, about ranges in dispatcher_ranges.cpp.
+//
+// One lock guards everything. Reports are taken by whoever looks first: the pool's own thread, which sleeps on the
+// doorbells of the workers, or a thread that waits for a future and looks for itself for a moment, with the
+// doorbells disarmed, which spares both sides the kernel.
+#pragma once
+
+#include <bulkhead/pool.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "pool/range_job.hpp"
+#include "pool/seat.hpp"
+#include "pool/task_state.hpp"
+#include "pool/work.hpp"
+#include "pool/zygote.hpp"
+
+namespace bulkhead::pool {
+
+class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  static std::shared_ptr<Dispatcher> start(PoolOptions);
+  ~Dispatcher();
+  // Ends everything: futures fail with `closed`, workers are gone when it returns.
+  void stop();
+
+  std::shared_ptr<detail::TaskState> submit(std::uint32_t function, detail::BodyWriter body,
+                                            const TaskOptions& options);
+  std::shared_ptr<detail::TaskState> submit_range(detail::RangeWork);
+  // Once. The caller has waited for it.
+  detail::RangeOutcome range_outcome(const detail::TaskState&);
+  bool cancel(const detail::TaskState&);
+  // Takes reports for a moment, if that may be worth while; returns early when the task has ended.
+  void help(const detail::TaskState&, Deadline);
+
+  void resize(unsigned workers);
+  Result<void> drain(Deadline);
+  PoolStats stats() const;
+  std::vector<int> pids() const;
+
+ private:
+  explicit Dispatcher(PoolOptions);
+  using Lock = std::unique_lock<std::mutex>;
+  using WorkPtr = std::shared_ptr<Work>;
+
+  void run() noexcept;
+  void sleep();
+  void wake() noexcept;
+  void watch(int fd, std::uint32_t how) noexcept;
+  void make_calls(Lock&);
+
+  // Each with the lock held.
+  std::shared_ptr<detail::TaskState> enqueue(Lock&, WorkPtr);
+  void put_in_queue(WorkPtr, bool first);
+  bool has_room(std::size_t bytes) const noexcept;
+  void begin_missing();
+  void begin_worker(Seat&);
+  bool begin_zygote();
+  void dispatch();
+  Seat* seat_for(const Work&);
+  bool give(Seat&, const WorkPtr&);
+  bool give_task(Seat&, const WorkPtr&);
+  bool give_part(Seat&, const WorkPtr&);
+
+  bool pump();  // true when something was taken
+  void arm_all();
+  bool is_watchful() const;
+  bool take_reports(Seat&);
+  void obey(Seat&, const Seat::Incoming&);
+  void take_answer(Seat&, const Seat::Incoming&);
+  void initialised(Seat&, const Seat::Incoming&);
+  void hear_zygote();
+  void open_channels();
+
+  void retire_if_due(Seat&);
+  void on_death(Seat&, int code, int status);
+  void lose_zygote(const Error&);
+  TaskFailure failure_of_death(const Seat&, int code, int status) const;
+  void lose_task(Seat&, const WorkPtr&, const TaskFailure&, bool was_running);
+  void could_not_start(const Error&);
+  void begin_ending(Seat&, FailureCause);
+  void check_time_limits(Seat&, clock::time_point now);
+  void tick(clock::time_point now);
+  void tick_ending(Seat&, clock::time_point now);
+  std::optional<clock::time_point> next_tick() const;
+
+  void settle_range(const WorkPtr&);
+  void finish(const WorkPtr&, detail::TaskAnswer);
+  void finish(const WorkPtr&, TaskFailure);
+  void forget(const WorkPtr&);
+
+  const PoolOptions options_;
+  const unsigned processors_;
+  mutable std::mutex mutex_;
+  std::condition_variable room_, idle_;
+  std::shared_ptr<Waiting> waiting_;
+  std::vector<std::unique_ptr<Seat>> seats_;
+  unsigned wanted_;  // workers
+  std::optional<Zygote> zygote_;
+  std::map<int, std::deque<WorkPtr>, std::greater<>> queue_;  // by priority
+  std::map<std::uint64_t, WorkPtr> pending_;                  // by number: waiting or under way
+  std::map<std::uint64_t, detail::RangeOutcome> outcomes_;    // of ranges, until they are fetched
+  std::size_t pending_bytes_ = 0;
+  std::uint64_t last_number_ = 0, last_birth_ = 0;
+  unsigned failed_starts_ = 0;  // in a row
+  std::string start_failure_;
+  double mean_task_ns_ =
+      0;  // of short tasks, to see whether more of them should be on the way to a worker
+  PoolStats stats_;
+  bool closing_ = false;
+  // The pool's thread lies in a sleep that only a doorbell or wake() ends; else it looks around every millisecond.
+  bool fast_asleep_ = false;
+  clock::time_point last_submit_{};
+  std::vector<std::function<void()>> calls_;  // of futures that are ready, for the pool's thread
+
+  base::UniqueFd epoll_, wake_;
+  std::thread thread_;
+};
+
+}  // namespace bulkhead::pool

@@ -1,0 +1,68 @@
+// How ranges of items pass through the queue: each idle worker joins in, and who dies leaves what it had not done.
+#include <utility>
+
+#include "pool/dispatcher.hpp"
+
+namespace bulkhead::pool {
+
+std::shared_ptr<detail::TaskState> Dispatcher::submit_range(detail::RangeWork range) {
+  auto work = std::make_shared<Work>();
+  work->function = range.function;
+  work->body = std::move(range.body);
+  work->attachments = std::move(range.attachments);
+  work->options = range.options;
+  Lock lock(mutex_);
+  auto job = RangeJob::create(std::move(range), static_cast<std::uint32_t>(seats_.size()));
+  if (!job) {
+    work->number = ++last_number_;
+    work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+    TaskFailure failure;
+    failure.cause = FailureCause::could_not_start;
+    failure.error = job.error();
+    finish(work, failure);
+    return work->state;
+  }
+  work->range = std::move(*job);
+  work->attachments.push_back(detail::attachment_of(work->range->memory()));
+  for (const auto& attachment : work->range->input_attachments())
+    work->attachments.push_back(attachment);
+  return enqueue(lock, std::move(work));
+}
+
+bool Dispatcher::give_part(Seat& seat, const WorkPtr& work) {
+  const auto part = work->range->next_part(seat.index());
+  if (!part) return false;
+  Order order;
+  order.kind = Order::Kind::range;
+  order.function = work->function;
+  order.task = work->number;
+  order.ledger = work->range->memory()->number();
+  order.slot = seat.index();
+  order.open = part->open ? 1 : 0;
+  seat.under_way.push_back(work);
+  // One that cannot be reached is dying: its death puts the part back.
+  if (!seat.send(order, work->body, work->attachments)) seat.signal(9);
+  return true;
+}
+
+// After somebody has left it: it has ended, or waits in the queue for who is idle.
+void Dispatcher::settle_range(const WorkPtr& work) {
+  if (!pending_.contains(work->number)) return;
+  if (work->range->settle()) {
+    outcomes_.emplace(work->number, work->range->outcome());
+    return finish(work, detail::TaskAnswer{});
+  }
+  auto& line = queue_[work->options.priority];
+  if (std::find(line.begin(), line.end(), work) == line.end()) line.push_front(work);
+}
+
+detail::RangeOutcome Dispatcher::range_outcome(const detail::TaskState& state) {
+  const Lock lock(mutex_);
+  const auto found = outcomes_.find(state.number());
+  if (found == outcomes_.end()) return {};
+  auto outcome = std::move(found->second);
+  outcomes_.erase(found);
+  return outcome;
+}
+
+}  // namespace bulkhead::pool

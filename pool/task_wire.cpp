@@ -1,0 +1,158 @@
+#include "pool/task_wire.hpp"
+
+#include <cxxabi.h>
+
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <typeinfo>
+
+#include "pool/packet.hpp"
+
+namespace bulkhead {
+namespace pool {
+namespace {
+
+// "std::runtime_error" of "St13runtime_error"
+std::string readable_type(const char* mangled) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(mangled, nullptr, nullptr, &status), &std::free);
+  return status == 0 ? name.get() : mangled;
+}
+
+// Deeper nesting is somebody's loop.
+constexpr std::size_t nesting_max = 16;
+
+struct Described {
+  FailureCause cause = FailureCause::exception;
+  int code = 0;
+  bool is_ours = true;  // the code's category
+  std::string context;
+  std::vector<std::pair<std::string, std::string>> thrown;  // mangled type, what
+};
+
+void describe_nested(const std::exception& exception, Described& to);
+
+void describe_current(Described& to) {
+  if (to.thrown.size() == nesting_max) return;
+  try {
+    throw;
+  } catch (const std::exception& exception) {
+    to.thrown.emplace_back(typeid(exception).name(), exception.what());
+    describe_nested(exception, to);
+  } catch (...) {
+    const std::type_info* const type = abi::__cxa_current_exception_type();
+    to.thrown.emplace_back(type != nullptr ? type->name() : "?", "");
+  }
+}
+
+void describe_nested(const std::exception& exception, Described& to) {
+  try {
+    std::rethrow_if_nested(exception);
+  } catch (...) {
+    describe_current(to);
+  }
+}
+
+Described describe() {
+  Described described;
+  try {
+    throw;
+  } catch (const detail::TaskError& failed) {
+    described.cause = FailureCause::error;
+    described.code = failed.error.code.value();
+    described.is_ours = failed.error.code.category() == bulkhead_category();
+    described.context = failed.error.context;
+  } catch (...) {
+    describe_current(described);
+  }
+  return described;
+}
+
+TaskFailure unreadable_failure() {
+  TaskFailure failure;
+  failure.error =
+      make_error(Errc::remote_error, "the task failed, and its worker's report cannot be read");
+  return failure;
+}
+
+}  // namespace
+
+Result<void> send_attachment(int socket, std::uint64_t number, int fd) {
+  return send_packet(socket, bytes_of_value(number), std::array{fd});
+}
+
+Result<std::optional<Arrival>> take_attachment(int socket, bool wait) {
+  std::array<std::byte, sizeof(std::uint64_t)> bytes;
+  auto packet = receive_packet(socket, bytes, wait);
+  if (!packet) return packet.error();
+  if (!*packet) return std::optional<Arrival>();
+  if ((*packet)->bytes != bytes.size() || (*packet)->fds.size() != 1) {
+    return make_error(Errc::protocol_violation, "a packet that is no attachment");
+  }
+  Arrival arrival{0, std::move((*packet)->fds.front())};
+  std::memcpy(&arrival.number, bytes.data(), sizeof arrival.number);
+  return std::optional<Arrival>(std::move(arrival));
+}
+
+// What is thrown while an exception is described, by its what() or for want of memory, must not end the worker.
+Bytes pack_current_exception() noexcept {
+  try {
+    const Described described = describe();
+    detail::BodyWriter body;
+    body.write(described.cause);
+    body.write(described.code);
+    body.write(described.is_ours);
+    body.write(described.context);
+    body.write(described.thrown);
+    return body.take_bytes();
+  } catch (...) {
+    return {};
+  }
+}
+
+TaskFailure unpack_failure_report(std::span<const std::byte> bytes) {
+  detail::BodyReader from(bytes);
+  const auto cause = from.read<FailureCause>();
+  const auto code = from.read<int>();
+  const auto is_ours = from.read<bool>();
+  auto context = from.read<std::string>();
+  const auto thrown = from.read<std::vector<std::pair<std::string, std::string>>>();
+  if (!cause || !code || !is_ours || !context || !thrown) return unreadable_failure();
+  TaskFailure failure;
+  failure.cause = *cause;
+  for (const auto& [type, what] : *thrown)
+    failure.thrown.push_back({readable_type(type.c_str()), what, type});
+  if (*cause == FailureCause::error) {
+    failure.error.code = *is_ours
+                             ? make_error_code(static_cast<Errc>(*code))
+                             : boost::system::error_code(*code, boost::system::system_category());
+    failure.error.context = std::move(*context);
+  } else if (failure.thrown.empty()) {
+    return unreadable_failure();
+  } else {
+    failure.cause = failure.thrown.back().type == "std::bad_alloc" ? FailureCause::out_of_memory
+                                                                   : FailureCause::exception;
+    failure.error = make_error(Errc::remote_error, failure.in_words());
+  }
+  return failure;
+}
+
+}  // namespace pool
+
+namespace detail {
+
+Error body_too_short() {
+  return make_error(Errc::protocol_violation, "a task's body ends before what it should hold");
+}
+
+Result<std::span<const std::byte>> BodyReader::take(std::size_t size) {
+  if (size > rest_.size()) return body_too_short();
+  const auto bytes = rest_.first(size);
+  rest_ = rest_.subspan(size);
+  return bytes;
+}
+
+}  // namespace detail
+}  // namespace bulkhead

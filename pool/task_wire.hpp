@@ -1,0 +1,87 @@
+// What a pool and its worker say to each other over their channel, and what rides on the socket beside it. Both ends
+// are one binary, so structures travel as they are; a worker that has gone mad is still not believed: the owner checks
+// what it reads. Used by seats and by the worker process.
+#pragma once
+
+#include <bulkhead/future.hpp>
+#include <bulkhead/rpc.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "base/fd.hpp"
+
+namespace bulkhead::pool {
+
+// Longer bodies go in sealed memory, by descriptor.
+inline constexpr std::size_t inline_body_max = std::size_t{32} << 10;
+inline constexpr std::size_t channel_capacity = std::size_t{256} << 10;
+inline constexpr std::size_t channel_message_max = std::size_t{64} << 10;
+
+// From the owner. The body follows, or lies in an attachment.
+struct Order {
+  enum class Kind : std::uint32_t { call = 1, range = 2, retire = 3 };
+  Kind kind = Kind::call;
+  std::uint32_t function = 0;
+  std::uint64_t task = 0;
+  std::uint64_t body = 0;         // the number of the attachment that is the body; 0: it follows
+  std::uint64_t ledger = 0;       // range: the number of the attachment that is the ledger
+  std::uint32_t attachments = 0;  // how many were sent ahead on the socket
+  std::uint32_t slot = 0;         // range: ours in the ledger
+  std::uint32_t open = 0;         // range: 1: claims chunks, 0: works off its slot
+};
+
+// From the worker; likewise.
+struct Report {
+  enum class Kind : std::uint32_t {
+    value = 1,       // of the task
+    failure = 2,     // of the task: a packed failure
+    item_value = 3,  // of an item
+    item_failure = 4,
+    range_end = 5,  // no more items for us
+  };
+  Kind kind = Kind::value;
+  std::uint32_t item = 0;
+  std::uint64_t task = 0;
+  std::uint64_t body = 0;
+  std::uint64_t attachments = 0;
+};
+static_assert(std::is_trivially_copyable_v<Order> && std::is_trivially_copyable_v<Report>);
+
+template <class Head>
+std::optional<std::pair<Head, std::span<const std::byte>>> split(
+    std::span<const std::byte> message) noexcept {
+  if (message.size() < sizeof(Head)) return std::nullopt;
+  Head head;
+  std::memcpy(static_cast<void*>(&head), message.data(), sizeof head);
+  return std::pair{head, message.subspan(sizeof head)};
+}
+
+// On the socket: a descriptor with its number. The worker's first is its segment, number 0.
+Result<void> send_attachment(int socket, std::uint64_t number, int fd);
+struct Arrival {
+  std::uint64_t number = 0;
+  base::UniqueFd fd;
+};
+// nullopt: there is none now. Errors: closed; protocol_violation for what is no attachment.
+Result<std::optional<Arrival>> take_attachment(int socket, bool wait);
+
+// The exception that is being handled, as bytes; and what bytes say. What cannot be read is a failure that says so.
+Bytes pack_current_exception() noexcept;
+TaskFailure unpack_failure_report(std::span<const std::byte>);
+
+// One page that owner and worker share.
+struct SeatPage {
+  std::atomic<std::uint64_t> running;  // the task under way; 0: none
+  std::atomic<std::uint64_t> stop;     // the task that should end soon; 0: none
+};
+inline constexpr std::size_t seat_page_bytes = 4096;
+
+}  // namespace bulkhead::pool

@@ -1,0 +1,94 @@
+#include "pool/zygote.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "pool/packet.hpp"
+#include "pool/task_registry.hpp"
+
+namespace bulkhead::pool {
+namespace {
+
+const char* program_name = nullptr;
+
+std::string build_id_of(const ZygoteWord& word) {
+  std::string text;
+  constexpr char digits[] = "0123456789abcdef";
+  for (std::uint32_t i = 0; i < word.build_id_bytes && i < word.build_id.size(); ++i) {
+    text += digits[word.build_id[i] >> 4];
+    text += digits[word.build_id[i] & 15];
+  }
+  return text.empty() ? "none" : text;
+}
+
+// A start that hangs before main, in somebody's constructor, must not hang the owner.
+constexpr int hello_timeout_ms = 30'000;
+
+}  // namespace
+
+void allow_zygotes(const char* name) noexcept { program_name = name; }
+
+Result<Zygote> Zygote::start() {
+  if (program_name == nullptr) {
+    return make_error(Errc::not_permitted,
+                      "main() has not called Pool::entry(argc, argv), where workers begin");
+  }
+  auto sockets = base::make_socketpair(SOCK_SEQPACKET);
+  if (!sockets) return sockets.error();
+  base::SpawnPlan plan;
+  plan.executable = "/proc/self/exe";  // this program, whatever has become of its file
+  plan.argv = {program_name, zygote_role};
+  for (char** entry = environ; *entry != nullptr; ++entry) plan.env.emplace_back(*entry);
+  plan.errors = 2;
+  plan.fds = {{sockets->second.get(), first_fd}};
+  plan.group = base::ProcessGroup::new_group;  // Ctrl-C is the owner's affair
+  auto spawned = base::spawn(plan);
+  if (!spawned) return spawned.error();
+  Zygote zygote(base::ChildProcess(std::move(*spawned), base::ChildProcess::OnDestroy::kill),
+                std::move(sockets->first));
+  sockets->second.reset();
+  pollfd waiting{zygote.socket(), POLLIN, 0};
+  if (::poll(&waiting, 1, hello_timeout_ms) != 1) {
+    return make_error(Errc::timed_out, "the pool's zygote does not come to Pool::entry()");
+  }
+  const auto hello = zygote.hear();
+  if (!hello || !*hello) {
+    return make_error(Errc::exec_failed, "the pool's zygote ended before it came to Pool::entry()");
+  }
+  ZygoteWord ours;
+  note_build_id(ours);
+  const ZygoteWord& theirs = (*hello)->word;
+  if (theirs.tasks != registered_tasks() || build_id_of(theirs) != build_id_of(ours)) {
+    return make_error(Errc::version_mismatch,
+                      "the pool's zygote is another program: build-id " + build_id_of(theirs) +
+                          " with " + std::to_string(theirs.tasks) + " tasks, ours is " +
+                          build_id_of(ours) + " with " + std::to_string(registered_tasks()));
+  }
+  return zygote;
+}
+
+Result<void> Zygote::order(const BirthOrder& order, std::span<const int> fds) {
+  return send_packet(socket_.get(), bytes_of_value(order), fds);
+}
+
+Result<std::optional<Zygote::Heard>> Zygote::hear() {
+  std::array<std::byte, sizeof(ZygoteWord)> bytes;
+  auto packet = receive_packet(socket_.get(), bytes, false);
+  if (!packet) return packet.error();
+  if (!*packet) return std::optional<Heard>();
+  if ((*packet)->bytes != bytes.size()) {
+    return make_error(Errc::protocol_violation, "the pool's zygote speaks another language");
+  }
+  Heard heard;
+  std::memcpy(static_cast<void*>(&heard.word), bytes.data(), sizeof heard.word);
+  heard.word.text[sizeof heard.word.text - 1] = '\0';
+  if (!(*packet)->fds.empty()) heard.pidfd = std::move((*packet)->fds.front());
+  return std::optional<Heard>(std::move(heard));
+}
+
+}  // namespace bulkhead::pool

@@ -1,0 +1,41 @@
+// The owner's side of its pool's zygote: starts it, asks for workers, hears of their deaths. Used by the dispatcher.
+// One thread at a time.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <optional>
+#include <span>
+
+#include "base/child_process.hpp"
+#include "pool/zygote_wire.hpp"
+
+namespace bulkhead::pool {
+
+class Zygote {
+ public:
+  // Blocking: until it has said what program it is, about 2 ms. Errors: not_permitted when Pool::entry() was not called;
+  // exec_failed; version_mismatch when the program's file is another one by now.
+  static Result<Zygote> start();
+
+  int socket() const noexcept { return socket_.get(); }
+  // The answer comes as a word. Errors: closed when the zygote is no more.
+  Result<void> order(const BirthOrder&, std::span<const int> fds);
+  struct Heard {
+    ZygoteWord word;
+    base::UniqueFd pidfd;  // of who was born
+  };
+  // nullopt: it has nothing to say. Errors: closed, and all workers are gone with it.
+  Result<std::optional<Heard>> hear();
+
+ private:
+  Zygote(base::ChildProcess child, base::UniqueFd socket) noexcept
+      : child_(std::move(child)), socket_(std::move(socket)) {}
+
+  base::ChildProcess child_;
+  base::UniqueFd socket_;  // closed first, so that it ends by itself, and its workers with it
+};
+
+// By Pool::entry(): from now on this program can be started again as a zygote.
+void allow_zygotes(const char* name) noexcept;
+
+}  // namespace bulkhead::pool
