@@ -1,6 +1,6 @@
 #include "pool/dispatcher.hpp"
 
-#include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -13,12 +13,6 @@ namespace bulkhead::pool {
 namespace {
 
 constexpr unsigned workers_max = detail::ClaimLedger::slots_max;
-
-unsigned usable_processors() noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
-}
 
 unsigned valid_workers(unsigned wanted, unsigned processors) noexcept {
   return std::clamp(wanted == 0 ? processors : wanted, 1U, workers_max);
@@ -81,9 +75,10 @@ void Dispatcher::wake() noexcept {
   (void)!::write(wake_.get(), &one, sizeof one);
 }
 
-void Dispatcher::watch(int fd, std::uint32_t how) noexcept {
+void Dispatcher::watch(int fd, std::uint32_t how, std::uint64_t whose) noexcept {
   epoll_event event{};
   event.events = how;
+  event.data.u64 = whose;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
@@ -106,7 +101,8 @@ bool Dispatcher::has_room(std::size_t bytes) const noexcept {
 }
 
 std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work) {
-  if (!has_room(work->bytes())) {
+  // The pool's own thread, in a call of a future, is the one that would make room.
+  if (!has_room(work->bytes()) && std::this_thread::get_id() != thread_.get_id()) {
     room_.wait(lock, [&] { return closing_ || has_room(work->bytes()); });
   }
   work->number = ++last_number_;
@@ -169,7 +165,9 @@ Seat* Dispatcher::seat_for(const Work& work) {
   const std::size_t most = work.range || work.alone || !is_short ? 1 : short_tasks_ahead;
   Seat* best = nullptr;
   for (auto& seat : seats_) {
-    const bool free = seat->state == Seat::State::ready && !seat->ending && seat->index() < wanted_;
+    const bool free = seat->state == Seat::State::ready && !seat->ending &&
+                      seat->index() < wanted_ &&
+                      (!work.range || seat->index() < work.range->slots());
     if (!free || seat->under_way.size() >= most) continue;
     if (!seat->under_way.empty()) {
       const Work& now = *seat->under_way.front();
@@ -237,7 +235,17 @@ void Dispatcher::sleep() {
     fast_asleep_ = !is_watchful();
     if (!fast_asleep_) timeout = 1;
   }
-  ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  const int ready =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+  const Lock lock(mutex_);
+  for (int i = 0; i < ready; ++i) {
+    const auto& event = events[static_cast<std::size_t>(i)];
+    // A worker whose socket has ended has died, or its task has closed it: it can report no more.
+    if (event.data.u64 == 0 || (event.events & (EPOLLHUP | EPOLLRDHUP)) == 0) continue;
+    for (auto& seat : seats_) {
+      if (seat->birth() == event.data.u64) seat->signal(SIGKILL);
+    }
+  }
   std::uint64_t count = 0;
   (void)!::read(wake_.get(), &count, sizeof count);
 }

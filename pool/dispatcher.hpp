@@ -59,7 +59,7 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   void run() noexcept;
   void sleep();
   void wake() noexcept;
-  void watch(int fd, std::uint32_t how) noexcept;
+  void watch(int fd, std::uint32_t how, std::uint64_t whose = 0) noexcept;
   void make_calls(Lock&);
 
   // Each with the lock held.

@@ -38,7 +38,7 @@ TaskFailure failure_of_ending(FailureCause cause) {
 
 bool Dispatcher::begin_zygote() {
   if (zygote_) return true;
-  auto zygote = Zygote::start();
+  auto zygote = Zygote::start(std::max(1U, processors_ / wanted_));
   if (!zygote) {
     could_not_start(zygote.error());
     return false;
@@ -68,7 +68,7 @@ void Dispatcher::begin_worker(Seat& seat) {
     if (!begun.error().is(Errc::closed)) could_not_start(begun.error());
     return;
   }
-  watch(seat.side(), EPOLLIN | EPOLLET);
+  watch(seat.side(), EPOLLIN | EPOLLRDHUP | EPOLLET, seat.birth());
   watch(seat.doorbell(), EPOLLIN);
 }
 

@@ -34,6 +34,7 @@ void insist_on_socket() {
 }  // namespace
 
 void Pool::entry(int argc, char** argv) {
+  pool::allow_zygotes(argc > 0 ? argv[0] : "");  // in workers too: a task may have a pool
   if (argc >= 2 && std::strcmp(argv[1], pool::zygote_role) == 0) {
     insist_on_socket();
     pool::live_as_zygote(argv[0]);
@@ -48,7 +49,6 @@ void Pool::entry(int argc, char** argv) {
     pool::live_as_worker(std::move(fds), std::strtoull(argv[2], nullptr, 10));
   }
   ipc::register_membarrier();  // cheap only as long as there are no threads
-  pool::allow_zygotes(argc > 0 ? argv[0] : "");
 }
 
 Pool::Pool(PoolOptions options) : dispatcher_(pool::Dispatcher::start(std::move(options))) {}

@@ -82,7 +82,7 @@ bool RangeJob::has_claims() const noexcept {
 }
 
 std::optional<RangeJob::Part> RangeJob::next_part(std::uint32_t seat) {
-  if (at_work_.contains(seat) || seat >= ledger().slots) return std::nullopt;
+  BULKHEAD_ASSERT(seat < slots() && !at_work_.contains(seat));
   std::optional<Part> part;
   ClaimRange range;
   if (!suspects_.empty()) {
@@ -194,6 +194,8 @@ bool RangeJob::settle() {
 void RangeJob::give_up(const TaskFailure& failure) {
   put_back_.clear();
   suspects_.clear();
+  // relaxed: nobody finds anything to claim from now on.
+  ledger().next.store(ledger().items, std::memory_order_relaxed);
   for (std::uint32_t item = 0; item < work_.items; ++item) {
     if (is_undone(item)) fail_item(item, failure);
   }

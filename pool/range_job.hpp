@@ -28,7 +28,7 @@ class RangeJob {
     bool alone = false;  // one item that killed its worker before
   };
   std::optional<Part> next_part(std::uint32_t seat);
-  bool is_at_work(std::uint32_t seat) const { return at_work_.contains(seat); }
+  std::uint32_t slots() const noexcept { return ledger().slots; }  // seats that can take part
 
   // A result whose place is not in the ledger. False: it has come before.
   void take_value(std::uint32_t item, detail::BodyReader&);

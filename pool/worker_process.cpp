@@ -99,6 +99,7 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
     } catch (...) {
       report({Report::Kind::failure, 0, task_}, pack_current_exception());
     }
+    std::fflush(stdout);  // who prints in a task sees it, however the worker ends
     arrived_.clear();
     constexpr std::size_t kept_max = 64;  // mappings that may be asked for again
     if (kept_.size() > kept_max) kept_.clear();

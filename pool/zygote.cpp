@@ -1,12 +1,17 @@
 #include "pool/zygote.hpp"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "pool/packet.hpp"
 #include "pool/task_registry.hpp"
@@ -15,6 +20,21 @@ namespace bulkhead::pool {
 namespace {
 
 const char* program_name = nullptr;
+
+constexpr const char* share_variable = "BULKHEAD_POOL_PROCESSORS";
+
+// Workers do not all take the whole machine for themselves; what the user has set stands.
+std::vector<std::string> environment_with_share(unsigned processors) {
+  const std::string share = std::string(share_variable) + "=";
+  std::vector<std::string> environment{share + std::to_string(processors)};
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (!std::string_view(*entry).starts_with(share)) environment.emplace_back(*entry);
+  }
+  if (std::getenv("OMP_NUM_THREADS") == nullptr) {
+    environment.push_back("OMP_NUM_THREADS=" + std::to_string(processors));
+  }
+  return environment;
+}
 
 std::string build_id_of(const ZygoteWord& word) {
   std::string text;
@@ -33,7 +53,17 @@ constexpr int hello_timeout_ms = 30'000;
 
 void allow_zygotes(const char* name) noexcept { program_name = name; }
 
-Result<Zygote> Zygote::start() {
+unsigned usable_processors() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const unsigned all =
+      ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+  const char* const share = std::getenv(share_variable);
+  const unsigned long ours = share != nullptr ? std::strtoul(share, nullptr, 10) : all;
+  return static_cast<unsigned>(std::clamp<unsigned long>(ours, 1, all));
+}
+
+Result<Zygote> Zygote::start(unsigned processors) {
   if (program_name == nullptr) {
     return make_error(Errc::not_permitted,
                       "main() has not called Pool::entry(argc, argv), where workers begin");
@@ -43,7 +73,7 @@ Result<Zygote> Zygote::start() {
   base::SpawnPlan plan;
   plan.executable = "/proc/self/exe";  // this program, whatever has become of its file
   plan.argv = {program_name, zygote_role};
-  for (char** entry = environ; *entry != nullptr; ++entry) plan.env.emplace_back(*entry);
+  plan.env = environment_with_share(processors);
   plan.errors = 2;
   plan.fds = {{sockets->second.get(), first_fd}};
   plan.group = base::ProcessGroup::new_group;  // Ctrl-C is the owner's affair

@@ -15,7 +15,8 @@ class Zygote {
  public:
   // Blocking: until it has said what program it is, about 2 ms. Errors: not_permitted when Pool::entry() was not called;
   // exec_failed; version_mismatch when the program's file is another one by now.
-  static Result<Zygote> start();
+  // `processors`: the share of each worker, for pools and OpenMP within it.
+  static Result<Zygote> start(unsigned processors);
 
   int socket() const noexcept { return socket_.get(); }
   // The answer comes as a word. Errors: closed when the zygote is no more.
@@ -34,6 +35,9 @@ class Zygote {
   base::ChildProcess child_;
   base::UniqueFd socket_;  // closed first, so that it ends by itself, and its workers with it
 };
+
+// How many processors this process may use: those of its affinity, or its share of them if it is a pool's worker.
+unsigned usable_processors() noexcept;
 
 // By Pool::entry(): from now on this program can be started again as a zygote.
 void allow_zygotes(const char* name) noexcept;
