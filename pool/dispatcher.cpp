@@ -18,11 +18,6 @@ unsigned valid_workers(unsigned wanted, unsigned processors) noexcept {
   return std::clamp(wanted == 0 ? processors : wanted, 1U, workers_max);
 }
 
-// Tasks that are on the way to one worker: it must not wait for the next while one is short, and must not hold others
-// back where they are long.
-constexpr std::size_t short_tasks_ahead = 16;
-constexpr double short_task_ns = 20'000;
-
 }  // namespace
 
 std::shared_ptr<Dispatcher> Dispatcher::start(PoolOptions options) {
@@ -118,6 +113,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work)
   pending_bytes_ += work->bytes();
   pending_.emplace(work->number, work);
   const bool waits_behind = !queue_.empty();
+  take_back_lower_than(work->options.priority);
   put_in_queue(std::move(work), false);
   begin_missing();
   dispatch();
@@ -156,13 +152,14 @@ void Dispatcher::dispatch() {
     }
     entry = queue_.erase(entry);
   }
+  share_out();
 }
 
 // Who has least to do. A range, and what is suspected, goes to an idle one only.
 Seat* Dispatcher::seat_for(const Work& work) {
-  const bool is_short = mean_task_ns_ < short_task_ns && work.options.timeout.count() == 0 &&
-                        options_.tasks_per_worker_max == 0;
-  const std::size_t most = work.range || work.alone || !is_short ? 1 : short_tasks_ahead;
+  const bool wants_an_idle_one = work.range || work.alone || work.options.timeout.count() != 0 ||
+                                 options_.tasks_per_worker_max != 0;
+  const std::size_t most = wants_an_idle_one ? 1 : offers_max;
   Seat* best = nullptr;
   for (auto& seat : seats_) {
     const bool free = seat->state == Seat::State::ready && !seat->ending &&
@@ -178,6 +175,42 @@ Seat* Dispatcher::seat_for(const Work& work) {
   return best;
 }
 
+// Who is idle gets a call that waits at another, which may be at a long one.
+void Dispatcher::share_out() {
+  for (auto& idle : seats_) {
+    if (idle->state != Seat::State::ready || idle->ending || idle->index() >= wanted_ ||
+        !idle->under_way.empty()) {
+      continue;
+    }
+    Seat* fullest = nullptr;
+    for (auto& seat : seats_) {
+      const std::size_t most = fullest != nullptr ? fullest->under_way.size() : 1;
+      if (seat->under_way.size() > most) fullest = seat.get();
+    }
+    if (fullest == nullptr) return;
+    // The second is the next in turn; the worker may have come to it by now, and then further ones.
+    for (auto work = fullest->under_way.begin() + 1; work != fullest->under_way.end(); ++work) {
+      if (!fullest->take_back((*work)->number)) continue;
+      const WorkPtr moved = *work;
+      fullest->under_way.erase(work);
+      if (!give(*idle, moved)) put_in_queue(moved, true);
+      break;
+    }
+  }
+}
+
+// What waits at workers goes back to where it counts who comes first.
+void Dispatcher::take_back_lower_than(int priority) {
+  for (auto& seat : seats_) {
+    for (std::size_t i = seat->under_way.size(); i > 1; --i) {
+      const WorkPtr work = seat->under_way[i - 1];
+      if (work->options.priority >= priority || !seat->take_back(work->number)) continue;
+      seat->under_way.erase(seat->under_way.begin() + static_cast<std::ptrdiff_t>(i - 1));
+      put_in_queue(work, true);
+    }
+  }
+}
+
 bool Dispatcher::give(Seat& seat, const WorkPtr& work) {
   return work->range ? give_part(seat, work) : give_task(seat, work);
 }
@@ -186,8 +219,12 @@ bool Dispatcher::give_task(Seat& seat, const WorkPtr& work) {
   Order order;
   order.function = work->function;
   order.task = work->number;
+  const auto offer = seat.offer(work->number);
+  if (!offer) return false;
+  order.offer = *offer;
   const auto sent = seat.send(order, work->body, work->attachments);
   if (!sent) {
+    seat.forget_offer(work->number);
     if (sent.error().is(Errc::would_block) || sent.error().is(Errc::peer_died) ||
         sent.error().is(Errc::closed)) {
       return false;  // later, or by another

@@ -71,6 +71,8 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   bool begin_zygote();
   void dispatch();
   Seat* seat_for(const Work&);
+  void share_out();
+  void take_back_lower_than(int priority);
   bool give(Seat&, const WorkPtr&);
   bool give_task(Seat&, const WorkPtr&);
   bool give_part(Seat&, const WorkPtr&);
@@ -91,7 +93,7 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   TaskFailure failure_of_death(const Seat&, int code, int status) const;
   void lose_task(Seat&, const WorkPtr&, const TaskFailure&, bool was_running);
   void could_not_start(const Error&);
-  void begin_ending(Seat&, FailureCause);
+  void begin_ending(Seat&, const Work&, FailureCause);
   void check_time_limits(Seat&, clock::time_point now);
   void tick(clock::time_point now);
   void tick_ending(Seat&, clock::time_point now);
@@ -117,8 +119,6 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   std::uint64_t last_number_ = 0, last_birth_ = 0;
   unsigned failed_starts_ = 0;  // in a row
   std::string start_failure_;
-  double mean_task_ns_ =
-      0;  // of short tasks, to see whether more of them should be on the way to a worker
   PoolStats stats_;
   bool closing_ = false;
   // The pool's thread lies in a sleep that only a doorbell or wake() ends; else it looks around every millisecond.

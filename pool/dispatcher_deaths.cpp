@@ -230,6 +230,7 @@ void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failur
 
 // Its workers die with it, each by the kernel's hand.
 void Dispatcher::lose_zygote(const Error&) {
+  zygote_->sweep();
   zygote_.reset();
   for (auto& seat : seats_) {
     if (seat->state == Seat::State::empty) continue;
@@ -244,15 +245,15 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
   if (found == pending_.end()) return false;
   const WorkPtr work = found->second;
   for (auto& seat : seats_) {
-    const auto& under_way = seat->under_way;
+    auto& under_way = seat->under_way;
     const auto at = std::find(under_way.begin(), under_way.end(), work);
     if (at == under_way.end()) continue;
-    if (at == under_way.begin()) {
-      begin_ending(*seat, FailureCause::cancelled);
+    if (!seat->take_back(work->number)) {
+      begin_ending(*seat, *work, FailureCause::cancelled);
       wake();
       return true;
     }
-    // On its way to a worker that has not come to it: it is run, and nobody hears of it. Its future ends now.
+    under_way.erase(at);
     break;
   }
   for (auto& [priority, line] : queue_) std::erase(line, work);
@@ -264,21 +265,28 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
   return true;
 }
 
-void Dispatcher::begin_ending(Seat& seat, FailureCause cause) {
+void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause) {
   if (seat.ending) return;
-  const std::uint64_t task = seat.under_way.front()->number;
-  seat.ask_to_stop(task);
-  seat.ending = Seat::Ending{cause, task, 0, clock::now() + options_.grace};
+  // Who waits behind it is to suffer nothing.
+  for (std::size_t i = seat.under_way.size(); i > 0; --i) {
+    const WorkPtr other = seat.under_way[i - 1];
+    if (other->number == work.number || !seat.take_back(other->number)) continue;
+    seat.under_way.erase(seat.under_way.begin() + static_cast<std::ptrdiff_t>(i - 1));
+    put_in_queue(other, true);
+  }
+  seat.ask_to_stop(work.number);
+  seat.ending = Seat::Ending{cause, work.number, 0, clock::now() + options_.grace};
 }
 
 void Dispatcher::check_time_limits(Seat& seat, clock::time_point now) {
   if (seat.ending || seat.under_way.empty()) return;
   const Work& work = *seat.under_way.front();
-  if (seat.task_deadline && now >= *seat.task_deadline) begin_ending(seat, FailureCause::timed_out);
+  if (seat.task_deadline && now >= *seat.task_deadline)
+    begin_ending(seat, work, FailureCause::timed_out);
   if (!work.range) return;
   const auto started = work.range->item_started(seat.index());
   if (started && now - *started >= work.options.timeout)
-    begin_ending(seat, FailureCause::timed_out);
+    begin_ending(seat, work, FailureCause::timed_out);
 }
 
 void Dispatcher::tick_ending(Seat& seat, clock::time_point now) {

@@ -46,6 +46,7 @@ void Dispatcher::obey(Seat& seat, const Seat::Incoming& incoming) {
 void Dispatcher::take_answer(Seat& seat, const Seat::Incoming& incoming) {
   const WorkPtr work = seat.under_way.front();
   seat.under_way.pop_front();
+  seat.forget_offer(work->number);
   seat.task_deadline.reset();
   ++seat.tasks_done;
   if (!pending_.contains(work->number)) return;            // it was cancelled on its way

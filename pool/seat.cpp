@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -126,6 +127,7 @@ void Seat::clear() noexcept {
   page_ = {};
   pid_ = 0;
   birth_ = 0;
+  offered_ = {};
   tasks_done = 0;
   armed_ = false;
   ending.reset();
@@ -157,6 +159,32 @@ Result<void> Seat::send(const Order& order, std::span<const std::byte> body,
   std::memcpy(outgoing_.data(), &head, sizeof head);
   if (!body.empty()) std::memcpy(outgoing_.data() + sizeof head, body.data(), body.size());
   return endpoint_->send(outgoing_, Deadline::now());
+}
+
+std::optional<std::uint32_t> Seat::offer(std::uint64_t task) noexcept {
+  const auto free = std::find(offered_.begin(), offered_.end(), std::uint64_t{0});
+  if (free == offered_.end()) return std::nullopt;
+  *free = task;
+  const auto place = static_cast<std::uint32_t>(free - offered_.begin());
+  // relaxed: the order that goes over the channel publishes it.
+  page()->offers[place].store(task, std::memory_order_relaxed);
+  return place;
+}
+
+bool Seat::take_back(std::uint64_t task) noexcept {
+  const auto at = std::find(offered_.begin(), offered_.end(), task);
+  if (at == offered_.end() || page_.data() == nullptr) return false;
+  std::uint64_t number = task;
+  // relaxed: the word alone decides.
+  const bool ours =
+      page()->offers[static_cast<std::size_t>(at - offered_.begin())].compare_exchange_strong(
+          number, 0, std::memory_order_relaxed);
+  if (ours) *at = 0;
+  return ours;
+}
+
+void Seat::forget_offer(std::uint64_t task) noexcept {
+  std::replace(offered_.begin(), offered_.end(), task, std::uint64_t{0});
 }
 
 // What the worker wrote is looked at once and checked; one that breaks the rules is a dead one soon.

@@ -9,6 +9,7 @@
 #include <bulkhead/channel.hpp>
 #include <bulkhead/future.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -64,6 +65,11 @@ class Seat {
   // Sends. would_block: later, nothing was sent but perhaps attachments of it.
   Result<void> send(const Order&, std::span<const std::byte> body,
                     std::span<const detail::Attachment> attachments);
+  // Offers a call, which can be taken back until the worker begins it. nullopt: too many are on the way.
+  std::optional<std::uint32_t> offer(std::uint64_t task) noexcept;
+  bool take_back(std::uint64_t task) noexcept;  // false: the worker has it
+  void forget_offer(std::uint64_t task) noexcept;
+
   // The next report with its body, which is valid until the next call; nullopt: none now.
   struct Incoming {
     Report report;
@@ -119,6 +125,7 @@ class Seat {
   std::optional<Message> incoming_;
   std::optional<SealedBuffer> large_body_;
   bool armed_ = false;
+  std::array<std::uint64_t, offers_max> offered_{};  // as far as we know: by place; 0: none
   Bytes outgoing_;
 };
 

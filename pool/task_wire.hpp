@@ -6,6 +6,7 @@
 #include <bulkhead/future.hpp>
 #include <bulkhead/rpc.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -31,11 +32,13 @@ struct Order {
   Kind kind = Kind::call;
   std::uint32_t function = 0;
   std::uint64_t task = 0;
-  std::uint64_t body = 0;         // the number of the attachment that is the body; 0: it follows
-  std::uint64_t ledger = 0;       // range: the number of the attachment that is the ledger
-  std::uint32_t attachments = 0;  // how many were sent ahead on the socket
-  std::uint32_t slot = 0;         // range: ours in the ledger
-  std::uint32_t open = 0;         // range: 1: claims chunks, 0: works off its slot
+  std::uint64_t body = 0;          // the number of the attachment that is the body; 0: it follows
+  std::uint64_t ledger = 0;        // range: the number of the attachment that is the ledger
+  std::uint32_t attachments = 0;   // how many were sent ahead on the socket
+  std::uint32_t slot = 0;          // range: ours in the ledger
+  std::uint32_t open = 0;          // range: 1: claims chunks, 0: works off its slot
+  std::uint32_t offer = no_offer;  // call: where it is offered
+  static constexpr std::uint32_t no_offer = UINT32_MAX;
 };
 
 // From the worker; likewise.
@@ -77,8 +80,14 @@ Result<std::optional<Arrival>> take_attachment(int socket, bool wait);
 Bytes pack_current_exception() noexcept;
 TaskFailure unpack_failure_report(std::span<const std::byte>);
 
-// One page that owner and worker share.
+// Calls that may be on the way to one worker, so that it need not wait for the next.
+inline constexpr std::size_t offers_max = 16;
+
+// One page that owner and worker share. A call is run by who sets its offer to 0: its worker, which then runs it, or
+// the owner, which then has it back. Numbers of tasks never repeat, so an order that is read late finds another's
+// number, or none, and is passed over.
 struct SeatPage {
+  std::array<std::atomic<std::uint64_t>, offers_max> offers;
   std::atomic<std::uint64_t> running;  // the task under way; 0: none
   std::atomic<std::uint64_t> stop;     // the task that should end soon; 0: none
 };

@@ -83,14 +83,24 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
   }
 
  private:
+  // Whether the call is ours, and was not taken back.
+  static bool take_up(const Order& order) noexcept {
+    if (order.offer >= offers_max) return true;
+    std::uint64_t number = order.task;
+    // relaxed: the word alone decides; the order itself came over the channel.
+    return seat_page->offers[order.offer].compare_exchange_strong(number, 0,
+                                                                  std::memory_order_relaxed);
+  }
+
   void obey(const Order& order, std::span<const std::byte> inline_body) {
-    task_ = order.task;
-    current_task = order.task;
-    // Stays until the next: who dies between two tasks is running one that has been reported.
-    // relaxed: read after our death.
-    seat_page->running.store(order.task, std::memory_order_relaxed);
     try {
       take_arrivals(order.attachments);
+      if (!take_up(order)) return arrived_.clear();
+      task_ = order.task;
+      current_task = order.task;
+      // Stays until the next: who dies between two tasks is running one that has been reported.
+      // relaxed: read after our death.
+      seat_page->running.store(order.task, std::memory_order_relaxed);
       base::MappedRegion region;
       if (order.body != 0) region = body_in_memory(order.body);
       const std::span<const std::byte> body =

@@ -7,12 +7,15 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/process_tree.hpp"
 #include "pool/packet.hpp"
 #include "pool/task_registry.hpp"
 
@@ -23,11 +26,24 @@ const char* program_name = nullptr;
 
 constexpr const char* share_variable = "BULKHEAD_POOL_PROCESSORS";
 
+constexpr const char* cookie_variable = "BULKHEAD_POOL_COOKIE";
+
+// What no other pool has, of this process or another.
+std::string new_cookie() {
+  static std::atomic<unsigned> last{0};
+  // relaxed: only unique.
+  const unsigned number = last.fetch_add(1, std::memory_order_relaxed);
+  return std::string(cookie_variable) + "=" + std::to_string(::getpid()) + "." +
+         std::to_string(number) + "." +
+         std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
 // Workers do not all take the whole machine for themselves; what the user has set stands.
-std::vector<std::string> environment_with_share(unsigned processors) {
+std::vector<std::string> environment_for(unsigned processors, const std::string& cookie) {
   const std::string share = std::string(share_variable) + "=";
-  std::vector<std::string> environment{share + std::to_string(processors)};
+  std::vector<std::string> environment{share + std::to_string(processors), cookie};
   for (char** entry = environ; *entry != nullptr; ++entry) {
+    // The cookie of the pool that this is a worker of stays, so that its owner finds our workers, too.
     if (!std::string_view(*entry).starts_with(share)) environment.emplace_back(*entry);
   }
   if (std::getenv("OMP_NUM_THREADS") == nullptr) {
@@ -73,14 +89,15 @@ Result<Zygote> Zygote::start(unsigned processors) {
   base::SpawnPlan plan;
   plan.executable = "/proc/self/exe";  // this program, whatever has become of its file
   plan.argv = {program_name, zygote_role};
-  plan.env = environment_with_share(processors);
+  const std::string cookie = new_cookie();
+  plan.env = environment_for(processors, cookie);
   plan.errors = 2;
   plan.fds = {{sockets->second.get(), first_fd}};
   plan.group = base::ProcessGroup::new_group;  // Ctrl-C is the owner's affair
   auto spawned = base::spawn(plan);
   if (!spawned) return spawned.error();
   Zygote zygote(base::ChildProcess(std::move(*spawned), base::ChildProcess::OnDestroy::kill),
-                std::move(sockets->first));
+                std::move(sockets->first), cookie);
   sockets->second.reset();
   pollfd waiting{zygote.socket(), POLLIN, 0};
   if (::poll(&waiting, 1, hello_timeout_ms) != 1) {
@@ -100,6 +117,19 @@ Result<Zygote> Zygote::start(unsigned processors) {
                           build_id_of(ours) + " with " + std::to_string(registered_tasks()));
   }
   return zygote;
+}
+
+Zygote::~Zygote() {
+  if (!socket_.is_open()) return;  // moved from
+  socket_.reset();
+  // Longer only where a process waits in the kernel and cannot be killed; then the zygote goes on alone.
+  constexpr auto patience = std::chrono::seconds(5);
+  (void)child_.wait(Deadline::in(patience));
+}
+
+void Zygote::sweep() const noexcept {
+  constexpr auto patience = std::chrono::seconds(5);
+  (void)base::kill_tree({.cookie = cookie_}, Deadline::in(patience));
 }
 
 Result<void> Zygote::order(const BirthOrder& order, std::span<const int> fds) {

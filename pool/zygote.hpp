@@ -5,6 +5,7 @@
 #include <bulkhead/error.hpp>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "base/child_process.hpp"
 #include "pool/zygote_wire.hpp"
@@ -18,6 +19,11 @@ class Zygote {
   // `processors`: the share of each worker, for pools and OpenMP within it.
   static Result<Zygote> start(unsigned processors);
 
+  Zygote(Zygote&&) noexcept = default;
+  Zygote& operator=(Zygote&&) noexcept = default;
+  // Waits until it has ended every process that is left of its workers, and itself.
+  ~Zygote();
+
   int socket() const noexcept { return socket_.get(); }
   // The answer comes as a word. Errors: closed when the zygote is no more.
   Result<void> order(const BirthOrder&, std::span<const int> fds);
@@ -27,13 +33,16 @@ class Zygote {
   };
   // nullopt: it has nothing to say. Errors: closed, and all workers are gone with it.
   Result<std::optional<Heard>> hear();
+  // After its own death: ends what its workers had started, which nobody else does then.
+  void sweep() const noexcept;
 
  private:
-  Zygote(base::ChildProcess child, base::UniqueFd socket) noexcept
-      : child_(std::move(child)), socket_(std::move(socket)) {}
+  Zygote(base::ChildProcess child, base::UniqueFd socket, std::string cookie) noexcept
+      : child_(std::move(child)), socket_(std::move(socket)), cookie_(std::move(cookie)) {}
 
   base::ChildProcess child_;
-  base::UniqueFd socket_;  // closed first, so that it ends by itself, and its workers with it
+  base::UniqueFd socket_;  // its end is the order to go
+  std::string cookie_;     // "NAME=VALUE" in the environment of all that descends from it
 };
 
 // How many processors this process may use: those of its affinity, or its share of them if it is a pool's worker.

@@ -111,10 +111,13 @@ class ZygoteLife {
     }
     for (;;) {
       siginfo_t info{};
-      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
+      if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
       const auto found = births_.find(info.si_pid);
+      // What the worker started and did not detach, as long as its number is its own.
+      if (found != births_.end()) ::kill(-info.si_pid, SIGKILL);
+      siginfo_t reaped{};
+      ::waitid(P_PID, static_cast<id_t>(info.si_pid), &reaped, WEXITED);
       if (found == births_.end()) continue;  // an orphan
-      ::kill(-info.si_pid, SIGKILL);         // what the worker started and did not detach
       ZygoteWord word;
       word.kind = Kind::died;
       word.pid = info.si_pid;
