@@ -122,7 +122,8 @@ void Dispatcher::hear_zygote() {
 
 void Dispatcher::open_channels() {
   for (auto& seat : seats_) {
-    if (seat->state != Seat::State::born) continue;
+    // Its own word may come before the zygote's; who cannot be signalled yet gets no work.
+    if (seat->state != Seat::State::born || seat->pid() == 0) continue;
     const auto opened = seat->open_channel();
     if (!opened || !*opened) continue;  // one that failed is dead: the zygote says so
     seat->state = Seat::State::starting;
