@@ -43,15 +43,17 @@ lint: ## the style checks, with the whole of clang-tidy
 	ctest --test-dir build/release --output-on-failure -L lint
 	tools/check_tidy build/release
 
-asan: ## unit, conformance, crash and fuzz tests under address and undefined-behaviour sanitizers
+asan: ## unit, conformance, crash, fuzz and pool tests under address and undefined-behaviour sanitizers
 	@tools/install-deps --test
 	@tools/build asan checked
 	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -L 'unit|conformance|crash|fuzz'
+	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -R '^Pool'
 
-tsan: ## unit and conformance tests under the thread sanitizer
+tsan: ## unit, conformance and pool tests under the thread sanitizer
 	@tools/install-deps --test
 	@tools/build tsan checked
 	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -L 'unit|conformance'
+	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -R '^Pool'
 
 fuzz: ## libFuzzer on every decoder of foreign bytes, FUZZ_SECONDS each
 	@tools/install-deps --fuzz
