@@ -79,7 +79,9 @@ auto Pool::map_with(const TaskOptions& options, const Items& items, F function,
   if constexpr (std::ranges::contiguous_range<Items>) {
     all = {std::ranges::data(items), std::ranges::size(items)};
   } else {
-    copies.assign(std::begin(items), std::end(items));
+    copies.reserve(std::size(items));
+    // Not assign(): a view's iterators are none of C++17.
+    for (const auto& item : items) copies.push_back(item);
     all = copies;
   }
   Mapped<Output> mapped;
