@@ -194,6 +194,8 @@ bool RangeJob::settle() {
 void RangeJob::give_up(const TaskFailure& failure) {
   put_back_.clear();
   suspects_.clear();
+  // relaxed: who claims sees it sooner or later; what is run all the same is not believed.
+  ledger().next.store(work_.items, std::memory_order_relaxed);
   for (std::uint32_t item = 0; item < work_.items; ++item) {
     if (is_undone(item)) fail_item(item, failure);
   }

@@ -45,6 +45,8 @@ void causes(Pool& pool) {
                FailureCause::timed_out);
   Pool broken({.workers = 1, .initializer = [] { throw std::runtime_error("no licence"); }});
   expect_cause(broken.submit([] {}), FailureCause::could_not_start);
+  const auto unmapped = broken.map(std::vector{1, 2, 3}, [](int x) { return x; });
+  expect(unmapped.failures.size() == 3, "each item could not start");
   std::optional<Future<int>> orphan;
   {
     Pool brief({.workers = 1});
