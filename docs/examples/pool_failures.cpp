@@ -2,6 +2,7 @@
 // says of it.
 #include <bulkhead/pool.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -58,6 +59,13 @@ void causes(Pool& pool) {
 struct NoSuchCity : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+void words(Pool& pool) {
+  auto unread = pool.submit([]() -> Result<int> { return errno_error(EACCES, "open prices.txt"); });
+  (void)unread.wait();
+
+  expect(unread.failure()->in_words() == "open prices.txt: Permission denied", "the reason too");
+}
 
 void exceptions(Pool& pool) {
   rethrow_as<NoSuchCity>();
@@ -129,6 +137,7 @@ int main(int argc, char** argv) {
   Pool::entry(argc, argv);
   Pool pool({.workers = 2});
   causes(pool);
+  words(pool);
   exceptions(pool);
   places(pool);
   time_limits(pool);
