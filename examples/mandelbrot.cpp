@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <complex>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,30 +16,31 @@ namespace {
 
 using Pixel = std::array<std::uint8_t, 3>;
 
+// A point of the complex plane.
+struct Complex {
+  double re = 0, im = 0;
+};
+
 // What is seen: captured by value, since it is small and plain.
 struct View {
   std::uint64_t width = 1200, height = 800;
-  std::complex<double> centre{-0.75, 0.0};
-  double across = 3.6;  // of the complex plane
+  Complex centre{-0.75, 0};
+  double across = 3.6;
 
-  std::complex<double> point(std::uint64_t x, std::uint64_t y) const {
+  Complex point(std::uint64_t x, std::uint64_t y) const {
     const double step = across / static_cast<double>(width);
-    return centre +
-           std::complex<double>{(static_cast<double>(x) - static_cast<double>(width) / 2),
-                                (static_cast<double>(y) - static_cast<double>(height) / 2)} *
-               step;
+    return {centre.re + step * (static_cast<double>(x) - static_cast<double>(width) / 2),
+            centre.im + step * (static_cast<double>(y) - static_cast<double>(height) / 2)};
   }
 };
 
 constexpr unsigned iterations_max = 1000;
 
-unsigned iterations_at(std::complex<double> c) {
-  double re = 0, im = 0;
+unsigned iterations_at(Complex c) {
+  Complex z;
   unsigned n = 0;
-  for (; n < iterations_max && re * re + im * im <= 4; ++n) {
-    const double next = re * re - im * im + c.real();
-    im = 2 * re * im + c.imag();
-    re = next;
+  for (; n < iterations_max && z.re * z.re + z.im * z.im <= 4; ++n) {
+    z = {z.re * z.re - z.im * z.im + c.re, 2 * z.re * z.im + c.im};
   }
   return n;
 }

@@ -19,6 +19,13 @@
 using namespace std::chrono_literals;
 using namespace bulkhead;
 
+struct Reading {
+  explicit Reading(double measured) : value(measured) {}
+  double value;
+};
+template <>
+inline constexpr bool bulkhead::raw_body<Reading> = true;
+
 namespace {
 
 // Like assert(), in every build.
@@ -31,7 +38,7 @@ void expect(bool right, const char* what) {
 int parse(const std::string& text) { return std::stoi(text); }
 
 void futures(Pool& pool) {
-  const int k = 3;
+  int k = 3;
   Future<int> product = pool.submit([k](int x) { return k * x; }, 7);
   auto number = pool.submit([](const std::string& text) { return parse(text); }, std::string("42"));
 
@@ -105,7 +112,10 @@ void own_types(Pool& pool) {
       },
       Order{"Ada", {{"pear", 2}, {"plum", 3}}});
 
-  expect(pieces.value() == 5, "types of one's own");
+  auto doubled =
+      pool.submit([](const Reading& from) { return Reading(2 * from.value); }, Reading(4));
+
+  expect(pieces.value() == 5 && doubled.value().value == 8, "types of one's own");
 }
 
 Result<double> mean_of_squares(Pool& pool) {

@@ -118,7 +118,8 @@ class Pool {
   static constexpr void check_callable() {
     static_assert(detail::ShippableCallable<F>,
                   "a pool's callable captures values only: no reference, pointer or object with a "
-                  "destructor. Pass strings and containers as arguments, large data as a "
+                  "destructor, and no pair, tuple, optional or type without a constexpr "
+                  "constructor. Pass these, strings and containers as arguments, large data as a "
                   "SharedArray or SealedBuffer, and wrap a function in a lambda");
   }
   std::shared_ptr<detail::TaskState> start(std::uint32_t function, detail::BodyWriter body,
