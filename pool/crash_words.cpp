@@ -77,7 +77,12 @@ DeathWords death_in_words(std::span<const std::byte> report, int pid, int signal
 }  // namespace pool
 
 std::string TaskFailure::in_words() const {
-  if (thrown.empty()) return error.context.empty() ? error.to_string() : error.context;
+  if (thrown.empty()) {
+    // The pool's own sentences say all; those of a task, and of the system, need what the code says.
+    const bool says_all = cause != FailureCause::error && !error.context.empty() &&
+                          error.code.category() == bulkhead_category();
+    return says_all ? error.context : error.to_string();
+  }
   std::string words;
   for (const auto& each : thrown) {
     if (!words.empty()) words += "; because of ";

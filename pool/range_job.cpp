@@ -194,8 +194,8 @@ bool RangeJob::settle() {
 void RangeJob::give_up(const TaskFailure& failure) {
   put_back_.clear();
   suspects_.clear();
-  // relaxed: nobody finds anything to claim from now on.
-  ledger().next.store(ledger().items, std::memory_order_relaxed);
+  // relaxed: who claims sees it sooner or later; what is run all the same is not believed.
+  ledger().next.store(work_.items, std::memory_order_relaxed);
   for (std::uint32_t item = 0; item < work_.items; ++item) {
     if (is_undone(item)) fail_item(item, failure);
   }

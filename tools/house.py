@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODULES = ("include/bulkhead", "base", "ipc", "workers", "supervisor", "pool", "lab", "cli", "bench", "tests")
+MODULES = ("include/bulkhead", "base", "ipc", "workers", "supervisor", "pool", "lab", "cli", "bench", "tests", "examples")
 
 
 def sources(*suffixes):

@@ -44,7 +44,7 @@ struct TaskFailure {
     std::string type, what;
     std::string mangled;  // the type's name in the ABI
   };
-  // "std::out_of_range: no such key", "SIGSEGV reading 0x0 in parse() at grep.cpp:31"
+  // "std::out_of_range: no such key", "the task's worker died: SIGSEGV reading 0x0"; where: see backtrace().
   std::string in_words() const;
   // The stack of a worker that died by a signal, innermost first; empty where it left none.
   // Blocking: starts bulkhead-symboliser, a program of its own, to look functions and lines up (tens of milliseconds);

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -55,11 +56,11 @@ class Pool {
   }
   template <class F, class... Args>
   auto submit_with(const TaskOptions& options, F function, Args&&... args) {
-    using Trampoline = detail::Call<F, std::remove_cvref_t<Args>...>;
     check_callable<F>();
+    using Trampoline = detail::Call<F, std::decay_t<Args>...>;
     detail::BodyWriter body;
     body.write(function);
-    (body.write<std::remove_cvref_t<Args>>(args), ...);
+    (body.write<std::decay_t<Args>>(args), ...);
     return Future<detail::Value<typename Trampoline::Return>>(
         start(detail::task_number<Trampoline>, std::move(body), options));
   }
@@ -117,10 +118,9 @@ class Pool {
   static constexpr void check_callable() {
     static_assert(detail::ShippableCallable<F>,
                   "a pool's callable captures values only: no reference, pointer or object with a "
-                  "destructor. Pass "
-                  "strings and containers as arguments, large data as a SharedArray or "
-                  "SealedBuffer, and wrap a "
-                  "function in a lambda");
+                  "destructor, and no pair, tuple, optional or type without a constexpr "
+                  "constructor. Pass these, strings and containers as arguments, large data as a "
+                  "SharedArray or SealedBuffer, and wrap a function in a lambda");
   }
   std::shared_ptr<detail::TaskState> start(std::uint32_t function, detail::BodyWriter body,
                                            const TaskOptions& options);

@@ -32,9 +32,9 @@ template <class Items, class F, class Consume>
 Mapped<void> Pool::map_unordered(Items&& items, F function, Consume consume,
                                  const TaskOptions& options) {
   using In = std::remove_cvref_t<decltype(*std::begin(items))>;
+  check_callable<F>();
   using Loop = detail::StreamLoop<F, In>;
   using Output = typename Loop::Output;
-  check_callable<F>();
   static_assert(!std::is_void_v<Output>,
                 "map_unordered() hands on results; for_each() is for functions without");
 

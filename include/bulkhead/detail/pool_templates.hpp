@@ -54,7 +54,7 @@ detail::RangeWork Pool::range_work(const TaskOptions& options, const F& function
   work.function = detail::task_number<Loop>;
   detail::BodyWriter body;
   body.write(function);
-  (body.write(shared), ...);
+  (body.write<std::decay_t<const Shared&>>(shared), ...);
   work.body = body.take_bytes();
   work.attachments = body.take_attachments();
   work.options = options;
@@ -67,9 +67,9 @@ template <class Items, class F, class... Shared>
 auto Pool::map_with(const TaskOptions& options, const Items& items, F function,
                     const Shared&... shared) {
   using In = std::remove_cvref_t<decltype(*std::begin(items))>;
-  using Loop = detail::RangeLoop<F, In, Shared...>;
-  using Output = typename Loop::Output;
   check_callable<F>();
+  using Loop = detail::RangeLoop<F, In, std::decay_t<const Shared&>...>;
+  using Output = typename Loop::Output;
   static_assert(!std::is_void_v<Output>,
                 "map() collects results; for_each() is for functions without");
   static_assert(std::default_initializable<Output>, "a failed item's result is Output{}");
@@ -79,7 +79,9 @@ auto Pool::map_with(const TaskOptions& options, const Items& items, F function,
   if constexpr (std::ranges::contiguous_range<Items>) {
     all = {std::ranges::data(items), std::ranges::size(items)};
   } else {
-    copies.assign(std::begin(items), std::end(items));
+    copies.reserve(std::size(items));
+    // Not assign(): a view's iterators are none of C++17.
+    for (const auto& item : items) copies.push_back(item);
     all = copies;
   }
   Mapped<Output> mapped;
@@ -120,10 +122,10 @@ auto Pool::map_with(const TaskOptions& options, const Items& items, F function,
 template <class F, class... Shared>
 Mapped<void> Pool::for_each_with(const TaskOptions& options, std::uint64_t begin, std::uint64_t end,
                                  F function, const Shared&... shared) {
-  using Loop = detail::RangeLoop<F, detail::NoInput, Shared...>;
+  check_callable<F>();
+  using Loop = detail::RangeLoop<F, detail::NoInput, std::decay_t<const Shared&>...>;
   static_assert(std::is_void_v<typename Loop::Output>,
                 "for_each() has no place for results; map() collects them, reduce() combines them");
-  check_callable<F>();
   Mapped<void> mapped;
   detail::in_blocks(
       end > begin ? end - begin : 0, detail::range_items_max(1),

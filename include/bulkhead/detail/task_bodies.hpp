@@ -17,6 +17,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -146,9 +147,10 @@ struct Body<SealedBuffer> {
   static Result<SealedBuffer> read(BodyReader&);
 };
 
-// Everything else.
+// Everything else, but for views: what they see would not come along.
 template <class T>
-requires(!Plain<T> && rpc::detail::travels_as_msgpack<T>) struct Body<T> {
+requires(!Plain<T> && !std::ranges::borrowed_range<T> &&
+         rpc::detail::travels_as_msgpack<T>) struct Body<T> {
   static void write(BodyWriter& to, const T& value) {
     to.write(rpc::encode<T>(value, rpc::BodyKind::msgpack).value().body);
   }

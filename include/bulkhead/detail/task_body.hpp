@@ -48,8 +48,21 @@ class AttachmentSource {
   virtual std::shared_ptr<void>& kept(std::uint64_t number, bool writable) = 0;
 };
 
+class BodyWriter;
+class BodyReader;
 template <class T>
-struct Body;  // write(BodyWriter&, const T&), read(BodyReader&) -> Result<T>
+inline constexpr bool has_form = false;
+
+// The specialisations are in detail/task_bodies.hpp; this is of types that have no form.
+template <class T>
+struct Body {
+  static_assert(has_form<T>,
+                "arguments, items and results are plain values, strings (no literal, no view), "
+                "containers of them, SharedArray, SealedBuffer, or what nlohmann::json converts; "
+                "none holds a pointer or a reference");
+  static void write(BodyWriter&, const T&);
+  static Result<std::decay_t<T>> read(BodyReader&);
+};
 
 class BodyWriter {
  public:

@@ -94,6 +94,9 @@ T read_or_throw(BodyReader& from) {
 // One call: the callable, then its arguments.
 template <class F, class... Args>
 struct Call {
+  static_assert(std::invocable<F&, Args&...>,
+                "the callable does not take these arguments: each comes as an lvalue of its own "
+                "type");
   using Return = std::invoke_result_t<F&, Args&...>;
 
   static void run(BodyReader& from, BodyWriter& to) {
@@ -111,6 +114,9 @@ template <class F, class In, class... Shared>
 struct RangeLoop {
   static constexpr bool has_input = !std::same_as<In, NoInput>;
   using Argument = std::conditional_t<has_input, In, std::uint64_t>;
+  static_assert(std::invocable<F&, Argument&, Shared&...>,
+                "the callable does not take these arguments: an item, or its number, and then what "
+                "is shared, each as an lvalue of its own type");
   using Return = std::invoke_result_t<F&, Argument&, Shared&...>;
   using Output = Value<Return>;
   // In the ledger, a fixed place for each item; else bytes between two offsets, or a message.

@@ -1,0 +1,87 @@
+// docs/pool.md holds: what it quotes is in docs/examples, those programs find what it says, and the compiler refuses what
+// it says that it refuses.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "tests/support/command.hpp"
+
+namespace bulkhead::test {
+namespace {
+
+const std::filesystem::path source_dir = BULKHEAD_SOURCE_DIR;
+
+std::string whole(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+std::string quoted_program(const std::string& name) {
+  return (std::filesystem::canonical("/proc/self/exe").parent_path() / name).string();
+}
+
+TEST(PoolGuide, quotes_only_code_that_is_compiled) {
+  std::string examples;
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir / "docs/examples")) {
+    examples += whole(entry.path());
+  }
+  const auto guide = whole(source_dir / "docs/pool.md");
+  const std::string fence = "```cpp\n";
+  int blocks = 0;
+  for (auto at = guide.find(fence); at != std::string::npos; at = guide.find(fence, at)) {
+    at += fence.size();
+    const auto block = guide.substr(at, guide.find("```", at) - at);
+    EXPECT_NE(examples.find(block), std::string::npos) << block;
+    ++blocks;
+  }
+  EXPECT_GE(blocks, 20);
+  const auto cmake_at = guide.find("```cmake\n") + 9;
+  EXPECT_NE(whole(source_dir / "tests/install/consumer/CMakeLists.txt")
+                .find(guide.substr(cmake_at, guide.find("```", cmake_at) - cmake_at)),
+            std::string::npos);
+}
+
+TEST(PoolGuide, has_programs_that_find_what_it_says) {
+  EXPECT_EQ(run_command({quoted_program("squares")}).out, "1\n4\n9\n");
+  for (const char* const name : {"pool_tour", "pool_failures"}) {
+    const auto output = run_command({quoted_program(name)});
+    EXPECT_EQ(output.code, 0) << name << ": " << output.err;
+  }
+}
+
+TEST(PoolGuide, names_the_place_of_a_crash) {
+  const auto output = run_command({quoted_program("pool_failures")});
+  EXPECT_NE(output.out.find("SIGSEGV reading 0x0"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("docs/examples/pool_failures.cpp:"), std::string::npos) << output.out;
+}
+
+TEST(PoolGuide, is_right_about_what_the_compiler_refuses) {
+  const auto guide = whole(source_dir / "docs/pool.md");
+  const auto output = run_command(
+      {BULKHEAD_COMPILER, "-std=c++20", "-fsyntax-only", "-DBULKHEAD_REFUSED",
+       "-I" BULKHEAD_SOURCE_DIR "/include", BULKHEAD_SOURCE_DIR "/docs/examples/pool_refused.cpp"},
+      {"LC_ALL=C"}, std::chrono::seconds(100));
+  EXPECT_NE(output.code, 0);
+  std::ifstream source(source_dir / "docs/examples/pool_refused.cpp");
+  const std::string mark = "  // refused: ";
+  int number = 0, refused = 0;
+  for (std::string line; std::getline(source, line);) {
+    ++number;
+    if (line.rfind(mark, 0) != 0) continue;
+    ++refused;
+    const auto words = line.substr(mark.size());
+    EXPECT_NE(output.err.find(words), std::string::npos) << words;
+    EXPECT_NE(guide.find(words), std::string::npos) << words;
+    const auto place = "pool_refused.cpp:" + std::to_string(number + 1) + ":";
+    EXPECT_NE(output.err.find(place), std::string::npos) << place;
+  }
+  EXPECT_EQ(refused, 6);
+}
+
+}  // namespace
+}  // namespace bulkhead::test
