@@ -32,6 +32,7 @@ class Category final : public boost::system::error_category {
       case Errc::no_system: return "no system is running";
       case Errc::remote_error: return "the service answered with an error";
       case Errc::method_not_found: return "the service has no such method";
+      case Errc::task_failed: return "the task failed";
       case Errc::cancelled: return "cancelled";
     }
     return "unknown error " + std::to_string(value);

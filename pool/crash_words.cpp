@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "ipc/crash_page.hpp"
 #include "pool/ask_symboliser.hpp"
@@ -40,6 +41,12 @@ std::string symboliser_program() {
                                  fs::path("/usr/local/bin"), fs::path("/usr/bin")}) {
     const auto program = folder / "bulkhead-symboliser";
     if (::access(program.c_str(), X_OK) == 0) return program.string();
+  }
+  const char* const path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string program = folder + "/bulkhead-symboliser";
+    if (!folder.empty() && ::access(program.c_str(), X_OK) == 0) return program;
   }
   return "";
 }

@@ -93,7 +93,7 @@ class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
   TaskFailure failure_of_death(const Seat&, int code, int status) const;
   void lose_task(Seat&, const WorkPtr&, const TaskFailure&, bool was_running);
   void could_not_start(const Error&);
-  void begin_ending(Seat&, const Work&, FailureCause);
+  void begin_ending(Seat&, const Work&, FailureCause, std::uint64_t item = 0);
   void check_time_limits(Seat&, clock::time_point now);
   void tick(clock::time_point now);
   void tick_ending(Seat&, clock::time_point now);

@@ -195,8 +195,9 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
     const TaskFailure failure = ended_by_us ? failure_of_ending(ending->cause) : death;
     if ((*work)->range) {
       const bool retry = (*work)->options.on_crash != OnCrash::fail && !ended_by_us;
-      (*work)->range->lose_part(static_cast<std::uint32_t>(seat.index()), failure,
-                                retry ? (*work)->options.retries : 0);
+      if ((*work)->range->lose_part(seat.index(), failure, retry ? (*work)->options.retries : 0)) {
+        ++stats_.retried;
+      }
       settle_range(*work);
     } else {
       lose_task(seat, *work, failure, (*work)->number == running);
@@ -266,7 +267,8 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
   return true;
 }
 
-void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause) {
+void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause,
+                              std::uint64_t item) {
   if (seat.ending) return;
   // Who waits behind it is to suffer nothing.
   for (std::size_t i = seat.under_way.size(); i > 0; --i) {
@@ -275,8 +277,8 @@ void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause) 
     seat.under_way.erase(seat.under_way.begin() + static_cast<std::ptrdiff_t>(i - 1));
     put_in_queue(other, true);
   }
-  seat.ask_to_stop(work.number);
-  seat.ending = Seat::Ending{cause, work.number, 0, clock::now() + options_.grace};
+  seat.ask_to_stop(work.number, item);
+  seat.ending = Seat::Ending{cause, work.number, item, 0, clock::now() + options_.grace};
 }
 
 void Dispatcher::check_time_limits(Seat& seat, clock::time_point now) {
@@ -285,9 +287,10 @@ void Dispatcher::check_time_limits(Seat& seat, clock::time_point now) {
   if (seat.task_deadline && now >= *seat.task_deadline)
     begin_ending(seat, work, FailureCause::timed_out);
   if (!work.range) return;
-  const auto started = work.range->item_started(seat.index());
-  if (started && now - *started >= work.options.timeout)
-    begin_ending(seat, work, FailureCause::timed_out);
+  const auto timed = work.range->timed_item(seat.index());
+  if (timed && now - timed->started >= work.options.timeout) {
+    begin_ending(seat, work, FailureCause::timed_out, timed->item);
+  }
 }
 
 void Dispatcher::tick_ending(Seat& seat, clock::time_point now) {
@@ -297,8 +300,8 @@ void Dispatcher::tick_ending(Seat& seat, clock::time_point now) {
   if (!seat.under_way.empty() && seat.under_way.front()->range &&
       ending.cause == FailureCause::timed_out) {
     const Work& work = *seat.under_way.front();
-    const auto started = work.range->item_started(seat.index());
-    if (!started || now - *started < work.options.timeout) {
+    const auto timed = work.range->timed_item(seat.index());
+    if (!timed || timed->item != ending.item) {
       seat.ask_to_stop(0);
       seat.ending.reset();
       return;
@@ -329,8 +332,8 @@ std::optional<Dispatcher::clock::time_point> Dispatcher::next_tick() const {
     if (seat->under_way.empty() || !seat->under_way.front()->range) continue;
     const auto& work = *seat->under_way.front();
     if (work.options.timeout.count() == 0) continue;
-    const auto started = work.range->item_started(seat->index());
-    at(started ? *started + work.options.timeout : clock::now() + work.options.timeout);
+    const auto timed = work.range->timed_item(seat->index());
+    at((timed ? timed->started : clock::now()) + work.options.timeout);
   }
   return next;
 }

@@ -49,6 +49,7 @@ bool Dispatcher::give_part(Seat& seat, const WorkPtr& work) {
 void Dispatcher::settle_range(const WorkPtr& work) {
   if (!pending_.contains(work->number)) return;
   if (work->range->settle()) {
+    stats_.failed += work->range->failures();
     outcomes_.emplace(work->number, work->range->outcome());
     return finish(work, detail::TaskAnswer{});
   }

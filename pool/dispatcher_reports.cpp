@@ -33,6 +33,10 @@ void Dispatcher::obey(Seat& seat, const Seat::Incoming& incoming) {
       if (!work->range) return seat.signal(SIGKILL);
       seat.under_way.pop_front();
       ++seat.tasks_done;
+      if (seat.ending && seat.ending->step == 0) {  // the item that was asked to stop did so
+        seat.ending.reset();
+        seat.ask_to_stop(0);
+      }
       work->range->end_part(seat.index());
       settle_range(work);
       break;

@@ -148,8 +148,9 @@ void RangeJob::put_back(ClaimRange range) {
   }
 }
 
-void RangeJob::lose_part(std::uint32_t seat, TaskFailure failure, unsigned retries) {
-  if (at_work_.erase(seat) == 0) return;
+bool RangeJob::lose_part(std::uint32_t seat, TaskFailure failure, unsigned retries) {
+  if (at_work_.erase(seat) == 0) return false;
+  bool again = false;
   auto& slot = *ledger().slot(seat);
   // relaxed: its writer is dead; a thief decides by compare-and-swap.
   const ClaimRange range = slot.range.exchange({}, std::memory_order_relaxed);
@@ -168,20 +169,23 @@ void RangeJob::lose_part(std::uint32_t seat, TaskFailure failure, unsigned retri
         fail_item(item, std::move(failure));
       } else {
         suspects_.push_back(item);
+        again = true;
       }
     }
   }
   if (sound) put_back(range);
+  return again;
 }
 
-std::optional<std::chrono::steady_clock::time_point> RangeJob::item_started(std::uint32_t seat) {
+std::optional<RangeJob::TimedItem> RangeJob::timed_item(std::uint32_t seat) {
   if (!at_work_.contains(seat) || ledger().timed == 0) return std::nullopt;
   const auto& slot = *ledger().slot(seat);
-  // relaxed: a clock that is looked at again.
+  // sync claim.current: acquire; pairs with ClaimSeat::take(); shows when the item was begun, or a later one
+  const std::uint64_t item = slot.current.load(std::memory_order_acquire);
+  // relaxed: ordered by the load before it.
   const std::uint64_t started = slot.started_ns.load(std::memory_order_relaxed);
-  // relaxed: as above.
-  if (started == 0 || slot.current.load(std::memory_order_relaxed) == 0) return std::nullopt;
-  return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(started));
+  if (started == 0 || item == 0) return std::nullopt;
+  return TimedItem{item, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(started))};
 }
 
 // Nobody is at work, so what is neither marked nor about to be tried again was lost between two words (L4).

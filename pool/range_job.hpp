@@ -36,15 +36,21 @@ class RangeJob {
   void end_part(std::uint32_t seat) { at_work_.erase(seat); }
 
   // The worker died. The item that it was running is tried again up to `retries` times, and then fails with this.
-  void lose_part(std::uint32_t seat, TaskFailure, unsigned retries);
+  // True when it is tried again.
+  bool lose_part(std::uint32_t seat, TaskFailure, unsigned retries);
   // The item under way and since when, where items have a time limit.
-  std::optional<std::chrono::steady_clock::time_point> item_started(std::uint32_t seat);
+  struct TimedItem {
+    std::uint64_t item;  // + 1
+    std::chrono::steady_clock::time_point started;
+  };
+  std::optional<TimedItem> timed_item(std::uint32_t seat);
 
   // Once nobody is at work: true when every item has ended; else what is left has been put back.
   bool settle();
   bool is_idle() const { return at_work_.empty(); }
   void give_up(const TaskFailure&);  // every item that has not ended fails with this
 
+  std::size_t failures() const { return failures_.size(); }
   detail::RangeOutcome outcome();
   const std::shared_ptr<detail::SharedMemory>& memory() const { return memory_; }
   const std::vector<detail::Attachment>& input_attachments() const {

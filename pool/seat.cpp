@@ -254,9 +254,12 @@ void Seat::disarm() noexcept {
 
 int Seat::doorbell() const noexcept { return endpoint_ ? endpoint_->receive_plan().fd : -1; }
 
-void Seat::ask_to_stop(std::uint64_t task) noexcept {
+void Seat::ask_to_stop(std::uint64_t task, std::uint64_t item) noexcept {
+  if (page_.data() == nullptr) return;
+  // relaxed: published by the store behind it.
+  page()->stop_item.store(item, std::memory_order_relaxed);
   // sync seat.stop: release; pairs with stop_is_requested(); nothing else is published
-  if (page_.data() != nullptr) page()->stop.store(task, std::memory_order_release);
+  page()->stop.store(task, std::memory_order_release);
 }
 
 // To its group: what it has started ends with it. The group is as old as the worker; the pidfd says that it lives.

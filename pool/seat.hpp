@@ -88,7 +88,7 @@ class Seat {
   bool is_armed() const noexcept { return armed_; }
   int doorbell() const noexcept;
 
-  void ask_to_stop(std::uint64_t task) noexcept;  // 0: nobody any more
+  void ask_to_stop(std::uint64_t task, std::uint64_t item = 0) noexcept;  // task 0: nobody any more
   void signal(int number) noexcept;
 
   // The page of the dead one says what it was running; 0: nothing.
@@ -107,7 +107,8 @@ class Seat {
   struct Ending {
     FailureCause cause = FailureCause::timed_out;
     std::uint64_t task = 0;
-    int step = 0;  // 0: asked, 1: SIGTERM, 2: SIGKILL
+    std::uint64_t item = 0;  // of a range: item + 1
+    int step = 0;            // 0: asked, 1: SIGTERM, 2: SIGKILL
     clock::time_point next_at{};
   };
   std::optional<Ending> ending;

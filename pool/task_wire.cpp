@@ -13,6 +13,13 @@ namespace bulkhead {
 namespace pool {
 namespace {
 
+// What std::throw_with_nested throws is of a type of its own, derived from the one that was meant.
+std::string without_nesting(const std::string& mangled) {
+  constexpr std::string_view prefix = "St17_Nested_exceptionI";
+  if (!mangled.starts_with(prefix) || !mangled.ends_with('E')) return mangled;
+  return mangled.substr(prefix.size(), mangled.size() - prefix.size() - 1);
+}
+
 // "std::runtime_error" of "St13runtime_error"
 std::string readable_type(const char* mangled) {
   int status = 0;
@@ -59,6 +66,10 @@ Described describe() {
   Described described;
   try {
     throw;
+  } catch (const detail::ItemStopped&) {
+    described.cause = FailureCause::timed_out;
+    described.code = static_cast<int>(Errc::timed_out);
+    described.context = "the item took longer than its time limit, and stopped";
   } catch (const detail::TaskError& failed) {
     described.cause = FailureCause::error;
     described.code = failed.error.code.value();
@@ -72,8 +83,7 @@ Described describe() {
 
 TaskFailure unreadable_failure() {
   TaskFailure failure;
-  failure.error =
-      make_error(Errc::remote_error, "the task failed, and its worker's report cannot be read");
+  failure.error = make_error(Errc::task_failed, "its worker's report cannot be read");
   return failure;
 }
 
@@ -122,9 +132,11 @@ TaskFailure unpack_failure_report(std::span<const std::byte> bytes) {
   if (!cause || !code || !is_ours || !context || !thrown) return unreadable_failure();
   TaskFailure failure;
   failure.cause = *cause;
-  for (const auto& [type, what] : *thrown)
+  for (const auto& [thrown_type, what] : *thrown) {
+    const std::string type = without_nesting(thrown_type);
     failure.thrown.push_back({readable_type(type.c_str()), what, type});
-  if (*cause == FailureCause::error) {
+  }
+  if (*cause == FailureCause::error || *cause == FailureCause::timed_out) {
     failure.error.code = *is_ours
                              ? make_error_code(static_cast<Errc>(*code))
                              : boost::system::error_code(*code, boost::system::system_category());
@@ -134,7 +146,7 @@ TaskFailure unpack_failure_report(std::span<const std::byte> bytes) {
   } else {
     failure.cause = failure.thrown.back().type == "std::bad_alloc" ? FailureCause::out_of_memory
                                                                    : FailureCause::exception;
-    failure.error = make_error(Errc::remote_error, failure.in_words());
+    failure.error = make_error(Errc::task_failed, failure.in_words());
   }
   return failure;
 }

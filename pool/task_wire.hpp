@@ -88,8 +88,9 @@ inline constexpr std::size_t offers_max = 16;
 // number, or none, and is passed over.
 struct SeatPage {
   std::array<std::atomic<std::uint64_t>, offers_max> offers;
-  std::atomic<std::uint64_t> running;  // the task under way; 0: none
-  std::atomic<std::uint64_t> stop;     // the task that should end soon; 0: none
+  std::atomic<std::uint64_t> running;    // the task under way; 0: none
+  std::atomic<std::uint64_t> stop;       // the task that should end soon; 0: none
+  std::atomic<std::uint64_t> stop_item;  // of a range: its item + 1; 0: all of it
 };
 inline constexpr std::size_t seat_page_bytes = 4096;
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <utility>
 
@@ -31,6 +32,7 @@ namespace {
 // Of this process, if it is a worker.
 SeatPage* seat_page = nullptr;
 std::uint64_t current_task = 0;
+const std::atomic<std::uint64_t>* current_item = nullptr;  // of the range, item + 1; null: a call
 
 // Nobody interrupts a worker but by a signal: its owner's death ends it.
 class NoAttention final : public ipc::Attention {
@@ -78,6 +80,7 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
   void deliver(std::uint32_t item, const detail::BodyWriter& result) override {
     report({Report::Kind::item_value, item, task_}, result);
   }
+  bool is_stopped() override { return stop_is_requested(); }
   void fail(std::uint32_t item) override {
     report({Report::Kind::item_failure, item, task_}, pack_current_exception());
   }
@@ -107,9 +110,9 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
           order.body != 0 ? std::span<const std::byte>(region.data(), region.size()) : inline_body;
       run(order, body);
     } catch (...) {
+      current_item = nullptr;
       report({Report::Kind::failure, 0, task_}, pack_current_exception());
     }
-    std::fflush(stdout);  // who prints in a task sees it, however the worker ends
     arrived_.clear();
     constexpr std::size_t kept_max = 64;  // mappings that may be asked for again
     if (kept_.size() > kept_max) kept_.clear();
@@ -131,7 +134,9 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
       detail::ClaimSeat seat(*reinterpret_cast<detail::ClaimLedger*>(memory->bytes().data()),
                              order.slot, order.open != 0);
       detail::RangeCall call{seat, from, *this};
+      current_item = &seat.ledger().slot(order.slot)->current;
       function->range(call);
+      current_item = nullptr;
       return report({Report::Kind::range_end, 0, task_}, Bytes());
     }
     if (function == nullptr || function->call == nullptr) unknown(order.function);
@@ -183,6 +188,8 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
       send_along({head.body, buffer->fd(), nullptr});
       body = {};
     }
+    // Who prints in a task sees it, however the worker ends.
+    if (head.kind != Report::Kind::item_value) std::fflush(stdout);
     outgoing_.resize(sizeof head + body.size());
     std::memcpy(outgoing_.data(), &head, sizeof head);
     if (!body.empty()) std::memcpy(outgoing_.data() + sizeof head, body.data(), body.size());
@@ -242,6 +249,7 @@ Result<void> live_on(std::vector<base::UniqueFd> fds) {
 
 void live_as_worker(std::vector<base::UniqueFd> fds, std::uint64_t memory_max) {
   ::prctl(PR_SET_NAME, "pool-worker");
+  std::set_terminate(&workers::tell_uncaught_and_abort);
   if (memory_max != 0) {
     const rlimit limit{memory_max, memory_max};
     ::setrlimit(RLIMIT_AS, &limit);
@@ -254,8 +262,14 @@ void live_as_worker(std::vector<base::UniqueFd> fds, std::uint64_t memory_max) {
 
 bool stop_is_requested() noexcept {
   // sync seat.stop: acquire; pairs with Seat::ask_to_stop(); nothing else is published
-  return seat_page != nullptr && current_task != 0 &&
-         seat_page->stop.load(std::memory_order_acquire) == current_task;
+  if (seat_page == nullptr || current_task == 0 ||
+      seat_page->stop.load(std::memory_order_acquire) != current_task)
+    return false;
+  // relaxed: both are of this moment; the stop before them says whose they are.
+  const std::uint64_t item = seat_page->stop_item.load(std::memory_order_relaxed);
+  // relaxed: as above.
+  return item == 0 ||
+         (current_item != nullptr && current_item->load(std::memory_order_relaxed) == item);
 }
 
 }  // namespace bulkhead::pool

@@ -1,6 +1,7 @@
 // Installing the handlers, and what they do when a signal comes.
 #include "workers/crash_reporter.hpp"
 
+#include <cxxabi.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -11,7 +12,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "base/mapped_region.hpp"
@@ -193,6 +197,27 @@ void note_uncaught(std::string_view type, std::string_view what) noexcept {
   cut_into(ground.page->exception_type, sizeof ground.page->exception_type, type);
   cut_into(ground.page->exception_what, sizeof ground.page->exception_what, what);
   ground.page->has_exception = 1;
+}
+
+void tell_uncaught_and_abort() noexcept {
+  const auto* const type = abi::__cxa_current_exception_type();
+  if (type == nullptr) {
+    std::fprintf(stderr, "bulkhead: terminated without an exception\n");
+    std::abort();
+  }
+  int status = 0;
+  char* const readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  const char* const name = status == 0 ? readable : type->name();
+  try {
+    std::rethrow_exception(std::current_exception());
+  } catch (const std::exception& exception) {
+    note_uncaught(name, exception.what());
+    std::fprintf(stderr, "bulkhead: uncaught exception %s: %s\n", name, exception.what());
+  } catch (...) {
+    note_uncaught(name, "");
+    std::fprintf(stderr, "bulkhead: uncaught exception %s\n", name);
+  }
+  std::abort();
 }
 
 }  // namespace bulkhead::workers

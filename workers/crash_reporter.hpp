@@ -23,4 +23,7 @@ Result<void> begin_crash_reports(base::UniqueFd page, std::uint32_t generation);
 // The exception that is about to abort the process.
 void note_uncaught(std::string_view type, std::string_view what) noexcept;
 
+// For std::set_terminate: says on stderr and in the report which exception nobody caught.
+[[noreturn]] void tell_uncaught_and_abort() noexcept;
+
 }  // namespace bulkhead::workers

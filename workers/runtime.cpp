@@ -1,7 +1,6 @@
 // Worker: the face of ControlLink and Serving that a program sees, and the frame around its body.
 #include <bulkhead/worker.hpp>
 
-#include <cxxabi.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -53,28 +52,7 @@ void set_disposition(int number, void (*action)(int)) noexcept {
   ::sigaction(number, &wanted, nullptr);  // without SA_RESTART: a sleep ends and looks around
 }
 
-void print_and_abort() noexcept {
-  const auto* const type = abi::__cxa_current_exception_type();
-  if (type == nullptr) {
-    std::fprintf(stderr, "bulkhead: terminated without an exception\n");
-    std::abort();
-  }
-  int status = 0;
-  char* const readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
-  const char* const name = status == 0 ? readable : type->name();
-  try {
-    std::rethrow_exception(std::current_exception());
-  } catch (const std::exception& exception) {
-    workers::note_uncaught(name, exception.what());
-    std::fprintf(stderr, "bulkhead: uncaught exception %s: %s\n", name, exception.what());
-  } catch (...) {
-    workers::note_uncaught(name, "");
-    std::fprintf(stderr, "bulkhead: uncaught exception %s\n", name);
-  }
-  std::abort();
-}
-
-// An exception ends in print_and_abort with the stack of the throw intact.
+// An exception ends in tell_uncaught_and_abort with the stack of the throw intact.
 Result<void> call(const std::function<Result<void>(Worker&)>& body, Worker& self) {
   struct Call {
     const std::function<Result<void>(Worker&)>& body;
@@ -110,7 +88,7 @@ int Worker::run(int argc, char** argv, const std::function<Result<void>(Worker&)
     return exit_no_supervisor;
   }
   ipc::register_membarrier();
-  std::set_terminate(print_and_abort);
+  std::set_terminate(workers::tell_uncaught_and_abort);
   set_disposition(SIGPIPE, SIG_IGN);
 
   auto control =

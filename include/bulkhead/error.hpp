@@ -32,6 +32,7 @@ enum class Errc {
   remote_error,      // the service answered with an error of its own
   method_not_found,  // the service has no such method
   cancelled,
+  task_failed,  // a pool's task threw
 };
 
 const boost::system::error_category& bulkhead_category() noexcept;

@@ -74,11 +74,17 @@ class Pool {
   template <class Items, class F, class... Shared>
   auto map_with(const TaskOptions&, const Items&, F, const Shared&...);
 
-  // As map(), of items that are tuples of arguments.
-  template <class Items, class F>
-  auto starmap(const Items& items, F function) {
+  // As map(), of items that are tuples of arguments: function(part..., shared...).
+  template <class Items, class F, class... Shared>
+  auto starmap(const Items& items, F function, const Shared&... shared) {
     using Item = std::remove_cvref_t<decltype(*std::begin(items))>;
-    return map(items, [function](Item& item) mutable { return std::apply(function, item); });
+    check_callable<F>();
+    return map(
+        items,
+        [function](Item& item, Shared&... rest) mutable {
+          return std::apply([&](auto&... parts) { return function(parts..., rest...); }, item);
+        },
+        shared...);
   }
 
   // consume(index, result) on the calling thread, in the order of completion, while others still run. Takes the items
@@ -99,8 +105,10 @@ class Pool {
 
   // combine(…combine(combine(init, f(begin)), f(begin + 1))…): in order, so combine need only be associative.
   // Errors: the first failure's, since a sum with holes is none.
-  template <class T, class F, class Combine>
-  Result<T> reduce(std::uint64_t begin, std::uint64_t end, T init, F function, Combine combine);
+  // f is called with the number and what is shared, as in map().
+  template <class T, class F, class Combine, class... Shared>
+  Result<T> reduce(std::uint64_t begin, std::uint64_t end, T init, F function, Combine combine,
+                   const Shared&... shared);
 
   // In a task: whether it was cancelled, or its time is up. It may then return whatever it has.
   static bool stop_requested() noexcept;

@@ -50,6 +50,8 @@ void await_end(pid_t pid) {
   asm volatile("");
 }
 
+void throw_out(const char* what) { throw std::runtime_error(what); }
+
 TEST(PoolFailure, of_one_task_is_told_and_leaves_the_others_alone) {
   Pool pool({.workers = 2});
   std::vector<Future<int>> good;
@@ -196,6 +198,30 @@ TEST(PoolFailure, ends_an_item_that_takes_too_long_and_no_other) {
   ASSERT_EQ(mapped.failures.size(), 1U);
   EXPECT_EQ(mapped.failures[0].item, 100U);
   EXPECT_EQ(mapped.failures[0].failure.cause, FailureCause::timed_out);
+}
+
+TEST(PoolFailure, of_an_item_that_stops_in_time_is_its_own_and_costs_no_worker) {
+  Pool pool({.workers = 1, .grace = 60s});
+  const auto mapped = pool.map_with({.timeout = 20ms}, std::vector<int>{0, 1, 2, 3}, [](int item) {
+    while (item == 1 && !Pool::stop_requested()) ::sched_yield();
+    return Pool::stop_requested() ? -1 : item;
+  });
+  ASSERT_EQ(mapped.failures.size(), 1U);
+  EXPECT_EQ(mapped.failures[0].item, 1U);
+  EXPECT_EQ(mapped.failures[0].failure.cause, FailureCause::timed_out);
+  EXPECT_EQ(mapped.values, (std::vector<int>{0, 0, 2, 3}));
+  EXPECT_EQ(pool.submit([] { return Pool::stop_requested(); }).get(patience()).value(), false);
+  EXPECT_EQ(pool.stats().died, 0U);
+}
+
+TEST(PoolFailure, of_a_task_that_lets_an_exception_out_names_it) {
+  if (sanitized) GTEST_SKIP() << "a sanitizer reports in place of ours";
+  Pool pool({.workers = 1});
+  auto task = pool.submit([]() noexcept { throw_out("let out"); });
+  ASSERT_FALSE(task.get(patience()));
+  EXPECT_EQ(task.failure()->cause, FailureCause::signal);
+  EXPECT_NE(task.failure()->in_words().find("std::runtime_error: let out"), std::string::npos)
+      << task.failure()->in_words();
 }
 
 // Whoever is at work is killed again and again, until so many have died or the map is done.

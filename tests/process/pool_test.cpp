@@ -143,6 +143,17 @@ TEST(Pool, hands_on_unordered_results_while_it_takes_more_items) {
   EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](bool each) { return each; }));
 }
 
+TEST(Pool, is_as_it_was_when_the_consumer_of_a_stream_throws) {
+  Pool pool({.workers = 2});
+  const auto numbers = numbers_up_to(60'000);
+  EXPECT_THROW((void)pool.map_unordered(
+                   numbers, [](std::uint64_t x) { return x; },
+                   [](std::size_t, std::uint64_t) { throw std::runtime_error("enough"); }),
+               std::runtime_error);
+  EXPECT_TRUE(pool.drain(patience()));
+  EXPECT_EQ(pool.submit([] { return 1; }).get(patience()).value(), 1);
+}
+
 TEST(Pool, reduces_in_order) {
   Pool pool({.workers = 2});
   const auto sum = pool.reduce(
@@ -151,6 +162,12 @@ TEST(Pool, reduces_in_order) {
   std::string expected;
   for (int i = 1; i < 1001; ++i) expected += std::to_string(i) + ",";
   EXPECT_EQ(sum.value(), expected);
+  auto array = SharedArray<int>::create(100).value();
+  for (int i = 0; i < 100; ++i) array[static_cast<std::size_t>(i)] = i;
+  const auto largest = pool.reduce(
+      0, 100, 0, [](std::uint64_t i, SharedArray<const int>& all) { return all[i]; },
+      [](int a, int b) { return std::max(a, b); }, array.read_only());
+  EXPECT_EQ(largest.value(), 99);
   EXPECT_EQ(pool.reduce(
                     5, 5, 7, [](std::uint64_t) { return 1; }, [](int a, int b) { return a + b; })
                 .value(),
@@ -170,9 +187,11 @@ TEST(Pool, brings_exceptions_back_and_throws_them_again_as_what_they_are) {
       7);
   const auto result = thrown.get(patience());
   ASSERT_FALSE(result);
-  EXPECT_TRUE(result.error().is(Errc::remote_error));
+  EXPECT_TRUE(result.error().is(Errc::task_failed));
   ASSERT_NE(thrown.failure(), nullptr);
   ASSERT_EQ(thrown.failure()->thrown.size(), 2U);
+  EXPECT_EQ(thrown.failure()->thrown[0].type, "std::runtime_error");
+  EXPECT_THROW(thrown.value(patience()), std::runtime_error);
   EXPECT_EQ(thrown.failure()->thrown[1].type, "std::out_of_range");
   EXPECT_EQ(thrown.failure()->thrown[1].what, "no key 7");
   auto plain = pool.submit([]() -> int { throw std::out_of_range("gone"); });

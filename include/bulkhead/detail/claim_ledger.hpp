@@ -16,6 +16,7 @@
 // | tag        | writer          | reader            | visible after it       | killed in between           |
 // |------------|-----------------|-------------------|------------------------|-----------------------------|
 // | claim.mark | ClaimSeat::mark | owner, at the end | the item's result      | no mark: it is run again    |
+// | claim.current | ClaimSeat::take | RangeJob::timed_item | when it was begun | it is the suspect (L3)      |
 #pragma once
 
 #include <algorithm>
@@ -88,14 +89,14 @@ class ClaimSeat {
         if (!open_ || !refill()) return false;
         continue;
       }
-      // relaxed: read after our death or never (L3).
-      slot_.current.store(std::uint64_t{range.begin} + 1, std::memory_order_relaxed);
+      if (ledger_.timed != 0) note_start();
+      // sync claim.current: release; pairs with RangeJob::timed_item(); publishes when the item was begun (L3)
+      slot_.current.store(std::uint64_t{range.begin} + 1, std::memory_order_release);
       // relaxed: as above.
       if (slot_.range.compare_exchange_weak(range, {range.begin + 1, range.end},
                                             std::memory_order_relaxed)) {
         item = range.begin;
         ++taken_;
-        if (ledger_.timed != 0) note_start();
         return true;
       }
     }

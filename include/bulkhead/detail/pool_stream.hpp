@@ -87,6 +87,14 @@ Mapped<void> Pool::map_unordered(Items&& items, F function, Consume consume,
       arrivals->changed.notify_one();
     });
   };
+  // Where `consume` or the range throws: nobody else would take the outcomes of what is under way.
+  struct FinishAll {
+    Pool& pool;
+    decltype(under_way)& blocks;
+    ~FinishAll() {
+      for (auto& [at, state] : blocks) (void)pool.finish_range(state);
+    }
+  } finish_all{*this, under_way};
   std::vector<In> block;
   std::size_t first = 0;
   const auto flush = [&] {
@@ -102,7 +110,12 @@ Mapped<void> Pool::map_unordered(Items&& items, F function, Consume consume,
   }
   flush();
   while (!under_way.empty()) consume_some();
-  for (auto& [index, result] : arrivals->results) consume(index, std::move(result));
+  std::vector<std::pair<std::size_t, Output>> rest;
+  {
+    const std::lock_guard lock(arrivals->mutex);
+    rest.swap(arrivals->results);
+  }
+  for (auto& [index, result] : rest) consume(index, std::move(result));
   return mapped;
 }
 

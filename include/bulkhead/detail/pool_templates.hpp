@@ -142,9 +142,9 @@ Mapped<void> Pool::for_each_with(const TaskOptions& options, std::uint64_t begin
   return mapped;
 }
 
-template <class T, class F, class Combine>
-Result<T> Pool::reduce(std::uint64_t begin, std::uint64_t end, T init, F function,
-                       Combine combine) {
+template <class T, class F, class Combine, class... Shared>
+Result<T> Pool::reduce(std::uint64_t begin, std::uint64_t end, T init, F function, Combine combine,
+                       const Shared&... shared) {
   if (end <= begin) return init;
   // Pieces of equal length, many for each worker, so that uneven ones even out.
   constexpr std::uint64_t pieces_per_worker = 64;
@@ -163,13 +163,16 @@ Result<T> Pool::reduce(std::uint64_t begin, std::uint64_t end, T init, F functio
   }
   check_callable<F>();
   check_callable<Combine>();
-  auto partial = map(ranges, [function, combine](const Piece& piece) mutable {
-    T sum = function(piece.begin);
-    for (std::uint64_t i = piece.begin + 1; i < piece.end; ++i) {
-      sum = combine(std::move(sum), function(i));
-    }
-    return sum;
-  });
+  auto partial = map(
+      ranges,
+      [function, combine](const Piece& piece, Shared&... rest) mutable {
+        T sum = function(piece.begin, rest...);
+        for (std::uint64_t i = piece.begin + 1; i < piece.end; ++i) {
+          sum = combine(std::move(sum), function(i, rest...));
+        }
+        return sum;
+      },
+      shared...);
   if (!partial.complete()) return partial.failures.front().failure.error;
   for (T& sum : partial.values) init = combine(std::move(init), std::move(sum));
   return init;

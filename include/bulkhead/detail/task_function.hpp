@@ -25,6 +25,8 @@ class RangeHost {
   virtual void deliver(std::uint32_t item, const BodyWriter& result) = 0;
   // The exception that is being handled.
   virtual void fail(std::uint32_t item) = 0;
+  // Whether the item under way was asked to stop.
+  virtual bool is_stopped() = 0;
 };
 
 struct RangeCall {
@@ -70,6 +72,8 @@ using Value = typename Unwrapped<std::remove_cvref_t<R>>::type;
 struct TaskError {
   Error error;
 };
+// Likewise: an item that was asked to stop has come back.
+struct ItemStopped {};
 
 template <class R, class Call>
 void write_result(BodyWriter& to, const Call& call) {
@@ -165,6 +169,7 @@ struct RangeLoop {
             with.host.deliver(item, result);
           }
         }
+        if (ledger.timed != 0 && with.host.is_stopped()) throw ItemStopped{};
         with.seat.mark(item, ItemMark::done);
       } catch (...) {
         with.host.fail(item);
