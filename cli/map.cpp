@@ -99,7 +99,8 @@ Outcome conclude(const pool::JobsSummary& summary, const MapReport& report) {
   if (summary.stopped_by != 0) {
     return complain(Outcome{128 + summary.stopped_by},
                     "stopped by " + signal_text(summary.stopped_by) + "; " + finished + ", " +
-                        std::to_string(report.interrupted()) + " ended early");
+                        std::to_string(report.interrupted()) + " ended early" +
+                        (summary.output_dropped ? "; output that nobody read was dropped" : ""));
   }
   if (counts.quarantined > 0) {
     return complain(Outcome::failed, std::to_string(counts.quarantined) + " of " +
@@ -118,8 +119,10 @@ Outcome run_map(const pool::CommandTemplate& command, const pool::JobsOptions& j
   const auto summary = pool::run_jobs(command, jobs, report);
   if (!summary) return complain(Outcome::failed, summary.error().to_string());
   const auto line = json_line(report.summary(*summary));
-  if (options.json) std::fputs(line.c_str(), stdout);
-  Outcome outcome = conclude(*summary, report);
+  // Killed, we have nobody left whom it would tell anything; the report is for later.
+  const bool is_orphan = summary->stopped_by == SIGKILL;
+  if (options.json && !is_orphan) std::fputs(line.c_str(), stdout);
+  const Outcome outcome = is_orphan ? Outcome::failed : conclude(*summary, report);
   if (file == nullptr) return outcome;
   std::fputs(line.c_str(), file);
   if (std::fflush(file) == 0 && std::ferror(file) == 0) return outcome;

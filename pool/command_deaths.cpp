@@ -102,6 +102,7 @@ void JobLoop::hear_from_lifeline() {
 
 void JobLoop::check_times() {
   const auto now = Clock::now();
+  if (now >= unread_due_ && printer_.blocked_on() >= 0) printer_.give_up();
   for (Slot& slot : slots_) {
     if (slot.job != nullptr && slot.due <= now) take_too_long(slot, now);
   }
@@ -144,6 +145,7 @@ void JobLoop::kill(Slot& slot) {
 void JobLoop::stop(int signal) {
   if (summary_.stopped_by != 0) return kill_all();
   summary_.stopped_by = signal;
+  unread_due_ = Clock::now() + options_.grace;
   for (CommandJob* const job : again_) {
     job->report.cause = JobCause::interrupted;
     job->finished = true;

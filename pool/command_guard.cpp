@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -81,11 +83,22 @@ Result<void> end_descendants() {
   }
 }
 
+// ps(1) tells the two apart, and a kill by name or command line meets one of them, which the other one outlives. The
+// words of the command line lie where argv[0] does.
+void take_another_name() {
+  constexpr std::string_view name = "map-commands";
+  ::prctl(PR_SET_NAME, name.data());
+  char* const shown = program_invocation_name;
+  const std::size_t room = std::strlen(shown);
+  for (std::size_t i = 0; i < room; ++i) shown[i] = i < name.size() ? name[i] : '\0';
+}
+
 [[noreturn]] void become_child(const std::function<int(int)>& work, pid_t parent,
                                base::FdPair lifeline) {
   lifeline.second.reset();
   // Away from the terminal's signals and from those to our parent's group.
   ::setsid();
+  take_another_name();
   // Stopped with its parent, it would not hear that it is alone.
   ::prctl(PR_SET_PDEATHSIG, SIGCONT);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);

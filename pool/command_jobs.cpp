@@ -31,6 +31,11 @@ constexpr std::uint64_t tag_of(std::uint64_t what, std::size_t slot = 0) noexcep
   return what << 32 | slot;
 }
 
+// The context of a failed exec names stage and reason; of others the code is half of the sentence.
+std::string sentence_of_start(const Error& error) {
+  return error.is(Errc::exec_failed) ? error.context : error.to_string();
+}
+
 // The rest of what a loop has open: standard streams, each opened once more, epoll, deaths, lifeline, null device,
 // a report, the file of outputs; and what a start takes for a moment: a pidfd and the child's three copies.
 constexpr std::size_t other_descriptors = 3 + 3 + 4 + 2 + 4;
@@ -118,6 +123,7 @@ Result<JobsSummary> JobLoop::run() {
   end_strays();
   if (input_failure_ && summary_.stopped_by == 0) return *input_failure_;
   summary_.progress = progress();
+  summary_.output_dropped = printer_.dropped();
   if (printer_.failed() && !printer_.reader_is_gone()) summary_.write_failure = printer_.failure();
   return summary_;
 }
@@ -214,7 +220,7 @@ bool JobLoop::start(CommandJob& job, Slot& slot) {
   ++report.attempts;
   ++summary_.attempts;
   report.duration = {};
-  if (!process) return refuse(process.error().to_string(), true);
+  if (!process) return refuse(sentence_of_start(process.error()), true);
   const auto index = static_cast<std::size_t>(&slot - slots_.data());
   const auto watched =
       watch(process->output.first.get(), EPOLLIN, tag_of(about_pipe_of_output, index));
@@ -270,6 +276,7 @@ JobLoop::Clock::duration JobLoop::patience(bool printing) const {
       summary_.stopped_by == 0 && !scarce_ && busy_ < slots_.size() && has_next_job();
   if (printing || file_has_more || can_start) return {};
   auto due = options_.shows_progress ? progress_due_ : Clock::time_point::max();
+  if (printer_.blocked_on() >= 0) due = std::min(due, unread_due_);
   for (const Slot& slot : slots_) {
     if (slot.job != nullptr) due = std::min(due, slot.due);
   }

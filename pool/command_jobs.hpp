@@ -75,9 +75,10 @@ struct JobsOptions {
 struct JobsSummary {
   JobsProgress progress;
   std::uint64_t attempts = 0;
-  int stopped_by = 0;         // the signal; SIGPIPE: nobody reads our output any more
-  std::string write_failure;  // why our output could not be written
-  std::string left_behind;    // who could not be killed
+  int stopped_by = 0;           // the signal; SIGPIPE: nobody reads our output any more
+  bool output_dropped = false;  // what nobody had read when it was to end
+  std::string write_failure;    // why our output could not be written
+  std::string left_behind;      // who could not be killed
 };
 
 // How many descriptors it takes to run that many at a time.

@@ -89,6 +89,8 @@ class JobLoop {
   bool scarce_ = false;  // nothing is started until somebody has ended
   int printer_fd_ = -1;
   Clock::time_point progress_due_;
+  // After a stop: when nobody is waited for any more who does not read.
+  Clock::time_point unread_due_ = Clock::time_point::max();
   std::optional<Error> input_failure_;
   JobsSummary summary_;
 };

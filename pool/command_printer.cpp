@@ -89,6 +89,7 @@ void JobPrinter::fail(const Error& error, const char* what) {
 }
 
 void JobPrinter::give_up() {
+  dropped_ = dropped_ || blocked_on_ >= 0;
   given_up_ = true;
   text_.clear();
 }

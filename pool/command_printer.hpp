@@ -37,6 +37,7 @@ class JobPrinter {
   int blocked_on() const noexcept { return blocked_on_; }
   // Nothing is written from now on, and jobs are taken away all the same.
   void give_up();
+  bool dropped() const noexcept { return dropped_; }
 
   bool failed() const noexcept { return failed_; }
   bool reader_is_gone() const noexcept { return reader_is_gone_; }
@@ -53,7 +54,8 @@ class JobPrinter {
   std::string text_;  // for stderr, after what the jobs wrote there
   std::size_t budget_ = 0;
   int blocked_on_ = -1;
-  bool given_up_ = false, failed_ = false, reader_is_gone_ = false, progress_shown_ = false;
+  bool given_up_ = false, dropped_ = false, failed_ = false, reader_is_gone_ = false,
+       progress_shown_ = false;
   bool amid_line_ = false;  // of a terminal
   std::string failure_;
 };
