@@ -104,6 +104,7 @@ void JobLoop::check_times() {
   const auto now = Clock::now();
   if (now >= unread_due_ && printer_.blocked_on() >= 0) printer_.give_up();
   for (Slot& slot : slots_) {
+    if (slot.job != nullptr && slot.watch_due <= now) watch_pipes(slot);
     if (slot.job != nullptr && slot.due <= now) take_too_long(slot, now);
   }
 }

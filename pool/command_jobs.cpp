@@ -22,6 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto progress_interval = 100ms;
+// Most commands end before that and write less than a pipe holds: they cost no event but their death.
+constexpr auto pipes_unwatched = 4ms;
 constexpr std::size_t pipe_read_bytes = 65536;  // what a pipe holds
 
 // Of an event: who it is about, and above bit 32 what it is.
@@ -221,24 +223,26 @@ bool JobLoop::start(CommandJob& job, Slot& slot) {
   ++summary_.attempts;
   report.duration = {};
   if (!process) return refuse(sentence_of_start(process.error()), true);
-  const auto index = static_cast<std::size_t>(&slot - slots_.data());
-  const auto watched =
-      watch(process->output.first.get(), EPOLLIN, tag_of(about_pipe_of_output, index));
-  const auto watched_too =
-      watch(process->errors.first.get(), EPOLLIN, tag_of(about_pipe_of_errors, index));
   slot = Slot{};
   slot.job = &job;
   slot.process = std::move(*process);
   slot.started = Clock::now();
+  slot.watch_due = slot.started + pipes_unwatched;
   slot.due =
       options_.timeout.count() > 0 ? slot.started + options_.timeout : Clock::time_point::max();
   ++busy_;
-  if (!watched || !watched_too) {
-    slot.reason = (watched ? watched_too : watched).error().to_string();
-    slot.ended_by = JobCause::output_lost;
-    kill(slot);
-  }
   return true;
+}
+
+void JobLoop::watch_pipes(Slot& slot) {
+  slot.watch_due = Clock::time_point::max();
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  auto watched =
+      watch(slot.process.output.first.get(), EPOLLIN, tag_of(about_pipe_of_output, index));
+  if (watched) {
+    watched = watch(slot.process.errors.first.get(), EPOLLIN, tag_of(about_pipe_of_errors, index));
+  }
+  if (!watched) lose_output(slot, watched.error());
 }
 
 void JobLoop::settle(CommandJob& job, bool may_retry) {
@@ -278,7 +282,7 @@ JobLoop::Clock::duration JobLoop::patience(bool printing) const {
   auto due = options_.shows_progress ? progress_due_ : Clock::time_point::max();
   if (printer_.blocked_on() >= 0) due = std::min(due, unread_due_);
   for (const Slot& slot : slots_) {
-    if (slot.job != nullptr) due = std::min(due, slot.due);
+    if (slot.job != nullptr) due = std::min({due, slot.due, slot.watch_due});
   }
   return due == Clock::time_point::max() ? Clock::duration::max() : due - Clock::now();
 }
@@ -313,12 +317,16 @@ void JobLoop::read_pipe(Slot& slot, bool errors) {
     CommandOutput& output = errors ? slot.job->errors : slot.job->output;
     const auto kept = output.append({buffer_.data(), static_cast<std::size_t>(n)});
     if (kept) continue;
-    slot.ended_by = JobCause::output_lost;
-    slot.reason = kept.error().to_string();
-    slot.job->output.clear();
-    slot.job->errors.clear();
-    if (slot.phase != Phase::swept) kill(slot);
+    lose_output(slot, kept.error());
   }
+}
+
+void JobLoop::lose_output(Slot& slot, const Error& why) {
+  slot.ended_by = JobCause::output_lost;
+  slot.reason = why.to_string();
+  slot.job->output.clear();
+  slot.job->errors.clear();
+  if (slot.phase != Phase::swept) kill(slot);
 }
 
 void JobLoop::print() {

@@ -31,6 +31,7 @@ class JobLoop {
     Phase phase = Phase::running;
     Clock::time_point started, due;             // due: when the phase has taken too long
     Clock::time_point given_up;                 // of the phase swept
+    Clock::time_point watch_due;                // when its pipes are to be looked after
     base::ExitStatus status = base::Exited{0};  // in the phase swept
     JobCause ended_by = JobCause::done;         // why it is we who end it
     std::string reason;
@@ -54,6 +55,7 @@ class JobLoop {
   Clock::duration patience(bool printing) const;
   void take_event(std::uint64_t tag);
   void read_pipe(Slot&, bool errors);
+  void lose_output(Slot&, const Error& why);
   void hear_of_deaths();
   void take_death(Slot&);
   void finish_attempt(Slot&);
@@ -62,6 +64,7 @@ class JobLoop {
 
   // Ends.
   void check_times();
+  void watch_pipes(Slot&);
   void take_too_long(Slot&, Clock::time_point now);
   void ask_to_end(Slot&, JobCause why);
   void kill(Slot&);
