@@ -31,11 +31,12 @@ bench: build ## measure latency and recovery, figures into build/bench-*.json
 	$(PROGRAMS)/bulkhead bench latency --json build/bench-latency.json
 	$(PROGRAMS)/bulkhead bench recovery --json build/bench-recovery.json
 
-others: ## beside iceoryx, gRPC, ZeroMQ and others; recovery beside s6, runit, supervisord, Erlang; figures into build/bench-*.json
+others: ## beside iceoryx, gRPC, ZeroMQ and others; recovery beside s6, runit, supervisord, Erlang; map beside xargs, parallel; figures into build/bench-*.json
 	@tools/install-deps --others
 	@tools/build release others
 	build/release/bin/bench-others --json build/bench-others.json
 	build/release/bin/bench-supervisors --json build/bench-supervisors.json
+	bench/others/bench-map --json build/bench-map.json
 
 lint: ## the style checks, with the whole of clang-tidy
 	@tools/install-deps --lint

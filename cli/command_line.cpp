@@ -15,6 +15,8 @@
 
 #include "base/nearest.hpp"
 #include "cli/commands.hpp"
+#include "cli/map_options.hpp"
+#include "cli/option_values.hpp"
 
 namespace bulkhead::cli {
 namespace {
@@ -56,14 +58,6 @@ void add_config_commands(CLI::App& app, Asked& asked) {
   });
 }
 
-// CLI11 would take -1 for the largest number there is.
-std::string whole_number(const std::string& text) {
-  constexpr std::size_t digits_max = 19;  // less than 2^64 whatever they are
-  const bool is_number = !text.empty() && text.size() <= digits_max &&
-                         text.find_first_not_of("0123456789") == std::string::npos;
-  return is_number ? "" : text + " is no number (expected 0, 1, 2 and so on)";
-}
-
 void add_simulate(CLI::App& app, Asked& asked) {
   auto options = std::make_shared<SimulateOptions>();
   auto* command =
@@ -92,10 +86,6 @@ void add_status(CLI::App& app, Asked& asked) {
   command->callback([&asked, options] {
     asked.action = [&asked, options] { return status(asked.system, *options); };
   });
-}
-
-std::string not_empty(const std::string& text) {
-  return text.empty() ? "needs a value that is not empty" : "";
 }
 
 void add_queue(CLI::App& app, Asked& asked) {
@@ -381,6 +371,7 @@ int run_command_line(int argc, char** argv) {
   add_chaos(app, asked);
   add_call(app, asked);
   add_bench(app, asked);
+  add_map(app, asked.action, take_map_command(argc, argv));
   add_about(app, asked);
 
   if (const auto refused = refuse_unknown_words(app, argc, argv)) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/outcome.hpp"
 
@@ -134,6 +135,20 @@ struct BenchOptions {
 Outcome bench_latency(const BenchOptions&);
 Outcome bench_throughput(const BenchOptions&);
 Outcome bench_recovery(const BenchOptions&);
+
+// map.cpp
+struct MapOptions {
+  std::vector<std::string> command;      // the program and its arguments
+  std::optional<std::uint32_t> workers;  // as many as there are usable CPUs
+  std::string timeout;                   // "": none
+  std::string grace = "5s";
+  std::uint32_t retries = 0;
+  std::string report;  // "": none
+  bool null = false;
+  bool json = false;
+  bool no_progress = false;
+};
+Outcome map(const MapOptions&);
 
 // doctor.cpp, version.cpp
 Outcome doctor();
