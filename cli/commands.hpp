@@ -134,6 +134,7 @@ struct BenchOptions {
 Outcome bench_latency(const BenchOptions&);
 Outcome bench_throughput(const BenchOptions&);
 Outcome bench_recovery(const BenchOptions&);
+Outcome bench_pool(const BenchOptions&);
 
 // doctor.cpp, version.cpp
 Outcome doctor();

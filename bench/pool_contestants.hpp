@@ -1,0 +1,38 @@
+// Our pool in a race: what is measured of it. Used by bench/pool.cpp and bench-pools.
+#pragma once
+
+#include <bulkhead/error.hpp>
+#include <cstdint>
+#include <memory>
+
+#include "bench/pool_race.hpp"
+
+namespace bulkhead {
+class Pool;
+}
+
+namespace bulkhead::bench {
+
+// How much is done to get a figure.
+struct PoolEffort {
+  int rounds;
+  std::uint64_t round_trips, chunked_items;  // of empty tasks, a round
+};
+inline constexpr PoolEffort pool_thorough{15, 20'000, 1'000'000}, pool_quick{5, 2000, 100'000};
+
+SplitContestant serial_loop();
+
+// All that a pool of so many workers is measured with.
+// Threads: one. Ownership: the contestants share the pool.
+struct OurPool {
+  std::shared_ptr<Pool> pool;
+  unsigned workers = 1;
+
+  // Returns when its workers are up. Errors: could not start, with the reason.
+  static Result<OurPool> start(unsigned workers);
+  SplitContestant split() const;
+  EmptyContestant one_by_one(const PoolEffort&) const;  // submit and get; the worker is awake
+  EmptyContestant in_chunks(const PoolEffort&) const;   // for_each
+};
+
+}  // namespace bulkhead::bench
