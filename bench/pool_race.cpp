@@ -136,21 +136,23 @@ nlohmann::json to_json(const std::vector<PoolRow>& rows) {
   auto array = nlohmann::json::array();
   for (const PoolRow& row : rows) {
     if (row.peer == "serial") continue;
-    array.push_back({{"bench", "pool"},
-                     {"workload", row.workload},
-                     {"workers", row.workers},
-                     {"way", row.way},
-                     {"items", row.items},
-                     {"rounds", row.rounds},
-                     {"task_overhead_ns", row.task_overhead_ns},
-                     {"mean_ns", row.mean_ns},
-                     {"serial_ms", or_null(row.serial_ms)},
-                     {"parallel_ms", or_null(row.parallel_ms)},
-                     {"speedup", or_null(row.speedup)},
-                     {"efficiency", or_null(row.efficiency)},
-                     {"best_efficiency", or_null(row.best_efficiency)},
-                     {"to_ours", row.to_ours},
-                     {"peer", row.peer}});
+    array.push_back(
+        {{"bench", "pool"},
+         {"workload", row.workload},
+         {"workers", row.workers},
+         {"way", row.way},
+         {"items", row.items},
+         {"rounds", row.rounds},
+         {"task_overhead_ns", row.task_overhead_ns},
+         {"mean_ns", row.mean_ns},
+         {"serial_ms", or_null(row.serial_ms)},
+         {"parallel_ms", or_null(row.parallel_ms)},
+         {"speedup", or_null(row.speedup)},
+         {"efficiency", or_null(row.efficiency)},
+         {"best_efficiency", or_null(row.best_efficiency)},
+         {"to_ours", row.to_ours},
+         {"version", row.version.empty() ? nlohmann::json() : nlohmann::json(row.version)},
+         {"peer", row.peer}});
   }
   return array;
 }

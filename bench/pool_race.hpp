@@ -32,7 +32,8 @@ struct PoolRow {
   std::optional<double> efficiency = {};  // speedup by workers
   // As efficiency, of the quickest round of each: how it is where nobody else uses the processors.
   std::optional<double> best_efficiency = {};
-  double to_ours = 1;  // its time by ours; of the first contestant of peer "bulkhead"
+  double to_ours = 1;        // its time by ours; of the first contestant of peer "bulkhead"
+  std::string version = {};  // of another system
 };
 
 struct SplitContestant {
