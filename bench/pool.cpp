@@ -8,7 +8,7 @@
 namespace bulkhead::bench {
 
 Result<std::vector<PoolRow>> run_pool(const PoolBenchOptions& options) {
-  const PoolEffort& effort = options.quick ? pool_quick : pool_thorough;
+  const PoolEffort effort = options.quick ? quick_pool_effort() : thorough_pool_effort();
   std::vector<unsigned> sizes{1};
   if (usable_processors() > 1) sizes.push_back(usable_processors());
 
@@ -29,7 +29,7 @@ Result<std::vector<PoolRow>> run_pool(const PoolBenchOptions& options) {
   };
   if (auto added = add(race_empty(one_by_one, effort.rounds)); !added) return added.error();
   if (auto added = add(race_empty(in_chunks, effort.rounds)); !added) return added.error();
-  for (const SplitWork& work : {mandelbrot_work(), primes_work()}) {
+  for (const SplitWork& work : effort.works) {
     if (auto added = add(race_splits(work, splits, effort.rounds)); !added) return added.error();
   }
   return rows;

@@ -14,7 +14,7 @@ struct PoolBenchOptions {
 };
 
 // 15 rounds, 5 when quick, of one worker and of as many as there are processors that this process may use; in turns with
-// the serial loop. Blocking: half a minute, or a few seconds when quick. Errors: a pool that cannot start, with the reason.
+// the serial loop. Blocking: a minute, or a few seconds when quick. Errors: a pool that cannot start, with the reason.
 // main() must have begun with Pool::entry().
 Result<std::vector<PoolRow>> run_pool(const PoolBenchOptions&);
 

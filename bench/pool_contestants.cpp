@@ -67,6 +67,13 @@ Result<EmptyTurn> empty_in_chunks(Pool& pool, std::uint64_t items) {
 
 }  // namespace
 
+PoolEffort thorough_pool_effort() {
+  return {15, 20'000, 1'000'000, {mandelbrot_work(1024), primes_work(3000)}};
+}
+PoolEffort quick_pool_effort() {
+  return {5, 2000, 100'000, {mandelbrot_work(512), primes_work(1000)}};
+}
+
 SplitContestant serial_loop() {
   return {"serial", "loop", 1,
           [](const SplitWork& work, std::span<std::uint64_t> results) -> Result<void> {

@@ -4,6 +4,7 @@
 #include <bulkhead/error.hpp>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "bench/pool_race.hpp"
 
@@ -17,8 +18,10 @@ namespace bulkhead::bench {
 struct PoolEffort {
   int rounds;
   std::uint64_t round_trips, chunked_items;  // of empty tasks, a round
+  std::vector<SplitWork> works;
 };
-inline constexpr PoolEffort pool_thorough{15, 20'000, 1'000'000}, pool_quick{5, 2000, 100'000};
+PoolEffort thorough_pool_effort();  // works of some 300 ms for one processor
+PoolEffort quick_pool_effort();     // some 80 ms
 
 SplitContestant serial_loop();
 

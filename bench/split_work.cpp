@@ -3,9 +3,8 @@
 namespace bulkhead::bench {
 namespace {
 
-constexpr std::uint32_t picture_width = 512, picture_height = 512;
 constexpr std::uint32_t iterations_max = 500;
-constexpr std::uint32_t numbers_per_block = 1000, number_blocks = 1000;
+constexpr std::uint32_t numbers_per_block = 1000;
 
 std::uint32_t escape_time(double x, double y) noexcept {
   double re = 0, im = 0;
@@ -18,11 +17,11 @@ std::uint32_t escape_time(double x, double y) noexcept {
   return iterations_max;
 }
 
-std::uint64_t mandelbrot_row(std::uint32_t row) noexcept {
+std::uint64_t mandelbrot_row(std::uint32_t row, std::uint32_t rows) noexcept {
   std::uint64_t sum = 0;
-  const double y = -1.2 + 2.4 * row / picture_height;
-  for (std::uint32_t column = 0; column < picture_width; ++column) {
-    sum += escape_time(-2.0 + 2.6 * column / picture_width, y);
+  const double y = -1.2 + 2.4 * row / rows;
+  for (std::uint32_t column = 0; column < rows; ++column) {
+    sum += escape_time(-2.0 + 2.6 * column / rows, y);
   }
   return sum;
 }
@@ -48,14 +47,18 @@ std::uint64_t primes_in_block(std::uint32_t block) noexcept {
 }  // namespace
 
 std::uint64_t SplitWork::operator()(std::uint32_t item) const noexcept {
-  return kind == Kind::mandelbrot ? mandelbrot_row(item) : primes_in_block(item);
+  return kind == Kind::mandelbrot ? mandelbrot_row(item, items) : primes_in_block(item);
 }
 
 const char* to_text(SplitWork::Kind kind) noexcept {
   return kind == SplitWork::Kind::mandelbrot ? "mandelbrot" : "primes";
 }
 
-SplitWork mandelbrot_work() noexcept { return {SplitWork::Kind::mandelbrot, picture_height}; }
-SplitWork primes_work() noexcept { return {SplitWork::Kind::primes, number_blocks}; }
+SplitWork mandelbrot_work(std::uint32_t rows) noexcept {
+  return {SplitWork::Kind::mandelbrot, rows};
+}
+SplitWork primes_work(std::uint32_t thousands) noexcept {
+  return {SplitWork::Kind::primes, thousands};
+}
 
 }  // namespace bulkhead::bench

@@ -21,8 +21,9 @@ struct SplitWork {
 
 const char* to_text(SplitWork::Kind) noexcept;  // as in "workload"
 
-// Some 100 ms for one processor.
-SplitWork mandelbrot_work() noexcept;
-SplitWork primes_work() noexcept;
+// A picture of so many rows, and as many columns.
+SplitWork mandelbrot_work(std::uint32_t rows) noexcept;
+// The numbers below so many thousand.
+SplitWork primes_work(std::uint32_t thousands) noexcept;
 
 }  // namespace bulkhead::bench

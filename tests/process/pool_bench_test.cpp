@@ -15,7 +15,7 @@ namespace bulkhead::bench {
 namespace {
 
 TEST(SplitWork, counts_the_primes_below_a_million) {
-  const SplitWork work = primes_work();
+  const SplitWork work = primes_work(1000);
   std::uint64_t primes = 0;
   for (std::uint32_t block = 0; block < work.items; ++block) primes += work(block);
   EXPECT_EQ(primes, 78498U);

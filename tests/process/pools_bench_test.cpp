@@ -44,7 +44,9 @@ class EmptyPath {
 };
 
 PoolsOptions little_effort() {
-  return {.workers = 2, .effort = {1, 400, 4000}, .script = POOLS_SCRIPT};
+  return {.workers = 2,
+          .effort = {1, 400, 4000, {mandelbrot_work(64), primes_work(50)}},
+          .script = POOLS_SCRIPT};
 }
 
 ThreadPool one_thread() {

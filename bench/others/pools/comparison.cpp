@@ -91,7 +91,7 @@ Result<PoolsCompared> compare_pools(const std::vector<ThreadPool>& threads,
   const int rounds = options.effort.rounds;
   if (auto added = add(race_empty(entered.one_by_one, rounds)); !added) return added.error();
   if (auto added = add(race_empty(entered.in_chunks, rounds)); !added) return added.error();
-  for (const SplitWork& work : {mandelbrot_work(), primes_work()}) {
+  for (const SplitWork& work : options.effort.works) {
     if (auto added = add(race_splits(work, entered.splits, rounds)); !added) return added.error();
   }
   return compared;

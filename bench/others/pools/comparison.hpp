@@ -20,7 +20,7 @@ struct PoolsCompared {
 
 struct PoolsOptions {
   unsigned workers = 1;  // of each
-  PoolEffort effort = pool_thorough;
+  PoolEffort effort = thorough_pool_effort();
   std::filesystem::path script;  // pools.py
 };
 

@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     return 1;
   };
   if (const auto can = expect_writable(json_path); !can) return failed(can.error());
-  if (is_quick) options.effort = bulkhead::bench::pool_quick;
+  if (is_quick) options.effort = bulkhead::bench::quick_pool_effort();
   options.script = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "bench-pools.py";
   const auto compared = compare_pools(
       {openmp(options.workers, options.effort), onetbb(options.workers, options.effort)}, options);
