@@ -69,7 +69,8 @@ void Dispatcher::begin_worker(Seat& seat) {
     return;
   }
   watch(seat.side(), EPOLLIN | EPOLLET);
-  watch(seat.doorbell(), EPOLLIN);
+  // Edges: who takes a report before its bell has rung leaves the ring behind, and need not come back for it.
+  watch(seat.doorbell(), EPOLLIN | EPOLLET);
 }
 
 // What is pending fails; what is submitted later is another try.
