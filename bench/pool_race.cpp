@@ -121,13 +121,22 @@ std::string duration_text(double ns) {
 }
 
 void print_line(const PoolRow& row) {
-  std::printf("  %-22s %-22s %7u %12s %12s", row.peer.c_str(), row.way.c_str(), row.workers,
+  std::printf("  %-20s %-18s %7u %8llu %11s %11s", row.peer.c_str(), row.way.c_str(), row.workers,
+              static_cast<unsigned long long>(row.items),
               duration_text(row.task_overhead_ns).c_str(), duration_text(row.mean_ns).c_str());
   if (row.speedup) {
-    std::printf(" %8.1f ms %7.2fx %10.3f %10.3f", *row.parallel_ms, *row.speedup, *row.efficiency,
+    std::printf(" %8.1f ms %7.2fx %10.3f %7.3f", *row.parallel_ms, *row.speedup, *row.efficiency,
                 *row.best_efficiency);
   }
   std::printf(" %8.2fx\n", row.to_ours);
+}
+
+void print_heading(const PoolRow& row) {
+  std::printf("%s, %d rounds\n", row.workload.c_str(), row.rounds);
+  std::printf("  %-20s %-18s %7s %8s %11s %11s", "", "", "workers", "items",
+              row.workload == "empty" ? "p50" : "overhead", "an item");
+  if (row.speedup) std::printf(" %11s %8s %10s %7s", "a round", "speedup", "efficiency", "best");
+  std::printf(" %9s\n", "to ours");
 }
 
 }  // namespace
@@ -158,18 +167,10 @@ nlohmann::json to_json(const std::vector<PoolRow>& rows) {
 }
 
 void print_table(const std::vector<PoolRow>& rows) {
-  const std::string* workload = nullptr;
+  std::string workload;
   for (const PoolRow& row : rows) {
-    if (workload == nullptr || *workload != row.workload) {
-      std::printf("%s, %llu items, %d rounds\n", row.workload.c_str(),
-                  static_cast<unsigned long long>(row.items), row.rounds);
-      std::printf("  %-22s %-22s %7s %12s %12s", "", "", "workers",
-                  row.workload == "empty" ? "p50" : "overhead", "an item");
-      if (row.speedup)
-        std::printf(" %11s %8s %10s %10s", "a round", "speedup", "efficiency", "at best");
-      std::printf(" %9s\n", "to ours");
-    }
-    workload = &row.workload;
+    if (row.workload != workload) print_heading(row);
+    workload = row.workload;
     print_line(row);
   }
   std::fflush(stdout);
