@@ -27,14 +27,16 @@ build: ## install what is missing and build into build/release
 	@tools/install-deps
 	@tools/build release programs
 
-bench: build ## measure latency and recovery, figures into build/bench-*.json
+bench: build ## measure latency, pools and recovery, figures into build/bench-*.json
 	$(PROGRAMS)/bulkhead bench latency --json build/bench-latency.json
+	$(PROGRAMS)/bulkhead bench pool --json build/bench-pool.json
 	$(PROGRAMS)/bulkhead bench recovery --json build/bench-recovery.json
 
-others: ## beside iceoryx, gRPC, ZeroMQ and others; recovery beside s6, runit, supervisord, Erlang; map beside xargs, parallel; figures into build/bench-*.json
+others: ## beside iceoryx, gRPC, ZeroMQ and others; pools beside OpenMP, oneTBB, Python; recovery beside s6, runit, supervisord, Erlang; map beside xargs, parallel
 	@tools/install-deps --others
 	@tools/build release others
 	build/release/bin/bench-others --json build/bench-others.json
+	build/release/bin/bench-pools --json build/bench-pools.json
 	build/release/bin/bench-supervisors --json build/bench-supervisors.json
 	bench/others/bench-map --json build/bench-map.json
 

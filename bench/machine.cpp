@@ -20,20 +20,20 @@ std::string cpu_model() {
   return "unknown";
 }
 
-// Those that we may run on: a container often sees more.
-int usable_cores() {
+}  // namespace
+
+unsigned usable_processors() noexcept {
   cpu_set_t set;
   CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set))
+                                                        : 1;
 }
-
-}  // namespace
 
 nlohmann::json describe_machine(const std::string& commit) {
   utsname names{};
   ::uname(&names);
   return {{"cpu", cpu_model()},
-          {"cores", usable_cores()},
+          {"cores", usable_processors()},
           {"kernel", names.release},
           {"commit", commit}};
 }

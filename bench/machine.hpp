@@ -7,6 +7,9 @@
 
 namespace bulkhead::bench {
 
+// Those that we may run on: a container often sees more.
+unsigned usable_processors() noexcept;
+
 // {"cpu", "cores", "kernel", "commit"}.
 nlohmann::json describe_machine(const std::string& commit);
 

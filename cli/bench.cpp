@@ -9,6 +9,7 @@
 
 #include "bench/latency.hpp"
 #include "bench/machine.hpp"
+#include "bench/pool.hpp"
 #include "bench/recovery.hpp"
 #include "bench/throughput.hpp"
 #include "cli/commands.hpp"
@@ -114,6 +115,14 @@ Outcome bench_throughput(const BenchOptions& options) {
   throughput.quick = options.quick;
   if (const auto can = expect_writable(options.json_path); can != Outcome::done) return can;
   const auto rows = bench::run_throughput(throughput);
+  if (!rows) return complain(rows.error());
+  bench::print_table(*rows);
+  return write_figures(options.json_path, bench::to_json(*rows));
+}
+
+Outcome bench_pool(const BenchOptions& options) {
+  if (const auto can = expect_writable(options.json_path); can != Outcome::done) return can;
+  const auto rows = bench::run_pool({.quick = options.quick});
   if (!rows) return complain(rows.error());
   bench::print_table(*rows);
   return write_figures(options.json_path, bench::to_json(*rows));

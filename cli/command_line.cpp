@@ -248,13 +248,13 @@ void add_bench(CLI::App& app, Asked& asked) {
     });
     return kind;
   };
-  auto* latency =
-      add("latency", "how long a message takes to the other process and back", bench_latency);
+  auto* latency = add("latency", "how long a message takes there and back", bench_latency);
   latency->add_option("--transport", options->transports, "shm, unix, tcp, pipe; all without it");
   latency->add_option("--mode", options->modes, "spin, adaptive, block; all without it");
   latency->add_option("--size", options->sizes, "bytes of a message; 8 to 1048576 without it")
       ->check(CLI::Range(1, 1 << 20));
   add("throughput", "how many messages a second a lane carries", bench_throughput);
+  add("pool", "what a task costs in other processes, and what they gain", bench_pool);
   add("recovery", "how long a killed worker is away", bench_recovery)
       ->add_option("--kills", options->kills, "how often; 200 without it")
       ->check(CLI::Range(1, 100000));

@@ -135,6 +135,7 @@ struct BenchOptions {
 Outcome bench_latency(const BenchOptions&);
 Outcome bench_throughput(const BenchOptions&);
 Outcome bench_recovery(const BenchOptions&);
+Outcome bench_pool(const BenchOptions&);
 
 // map.cpp
 struct MapOptions {

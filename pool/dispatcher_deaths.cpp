@@ -69,7 +69,8 @@ void Dispatcher::begin_worker(Seat& seat) {
     return;
   }
   watch(seat.side(), EPOLLIN | EPOLLRDHUP | EPOLLET, seat.birth());
-  watch(seat.doorbell(), EPOLLIN);
+  // Edges: who takes a report before its bell has rung leaves the ring behind, and need not come back for it.
+  watch(seat.doorbell(), EPOLLIN | EPOLLET);
 }
 
 // What is pending fails; what is submitted later is another try.
@@ -77,7 +78,8 @@ void Dispatcher::could_not_start(const Error& why) {
   failed_starts_ = std::max(failed_starts_ + 1, failed_starts_max);
   const auto failure = failure_to_start(why);
   const auto left = pending_;
-  for (const auto& [number, work] : left) {
+  for (const auto& entry : left) {
+    const WorkPtr& work = entry.second;
     if (work->range) {
       work->range->give_up(failure);
       if (work->range->is_idle()) settle_range(work);

@@ -1,4 +1,5 @@
-// The file of figures that programs read. Used by race_main.cpp and supervisors/supervisors_main.cpp.
+// The file of figures that programs read. Used by race_main.cpp and by the mains of pools/ and
+// supervisors/.
 #pragma once
 
 #include <bulkhead/error.hpp>

@@ -53,7 +53,7 @@ struct PoolOptions {
   std::uint64_t memory_max = 0;  // bytes of address space of a worker (RLIMIT_AS); 0: no limit
   // A worker by exec instead of a fork of the zygote: 1 ms instead of 0.3 ms, and nothing shared but the program.
   bool exec_workers = false;
-  Initializer initializer = {};
+  Initializer initializer = {};  // so that {.workers = 4} leaves nothing out, says -Wextra
 };
 
 struct PoolStats {

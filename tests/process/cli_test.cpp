@@ -256,6 +256,8 @@ TEST_F(Cli, a_word_that_is_unknown_is_named) {
   expect_complaint(bulkhead({"--nmae", "x", "status"}), 2, "did you mean --name?");
   expect_complaint(bulkhead({"bench", "latncy"}), 2, "\"latncy\" (did you mean latency?)");
   expect_complaint(bulkhead({"bench", "foo", "--quick"}), 2, "\"foo\"");
+  expect_complaint(bulkhead({"bench", "pool", "--quik"}), 2, "--quik");
+  expect_complaint(bulkhead({"bench", "pool", "--size", "8"}), 2, "--size");
 }
 
 TEST_F(Cli, a_number_or_name_that_cannot_be_meant_is_a_usage_error) {
@@ -266,7 +268,7 @@ TEST_F(Cli, a_number_or_name_that_cannot_be_meant_is_a_usage_error) {
 }
 
 TEST_F(Cli, a_file_that_figures_cannot_go_to_is_told_before_the_measurement) {
-  for (const char* kind : {"latency", "throughput", "recovery"}) {
+  for (const char* kind : {"latency", "throughput", "recovery", "pool"}) {
     const auto output = bulkhead({"bench", kind, "--json", directory_.path("no/such/place")});
     expect_complaint(output, 1, "no/such/place: No such file or directory");
   }
