@@ -96,6 +96,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::submit(std::uint32_t function,
   work->body = body.take_bytes();
   work->options = options;
   if (work->options.on_crash == OnCrash::automatic) work->options.on_crash = OnCrash::fail;
+  work->alone = options.alone;
   Lock lock(mutex_);
   return enqueue(lock, std::move(work));
 }

@@ -1,5 +1,7 @@
 #include "pool/task_wire.hpp"
 
+#include <bulkhead/detail/task_function.hpp>
+
 #include <cxxabi.h>
 
 #include <array>
