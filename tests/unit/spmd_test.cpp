@@ -1,6 +1,6 @@
 // The group of a run without processes: its memory set by hand, and its ranks as threads over one mapping.
-#include <bulkhead/spmd.hpp>
 #include <gtest/gtest.h>
+#include <bulkhead/spmd.hpp>
 
 #include <cstring>
 #include <functional>
@@ -30,7 +30,8 @@ void end_rank(const SharedArray<std::byte>& memory, std::uint32_t rank, RankStat
 template <class F>
 auto run_threads(std::uint32_t ranks, const F& function) {
   const auto memory = memory_of(ranks);
-  std::vector<std::invoke_result_t<F, Communicator&>> results(ranks, Errc::cancelled);
+  using R = std::invoke_result_t<F, Communicator&>;
+  std::vector<R> results(ranks, R(make_error(Errc::cancelled, "has not run")));
   std::vector<std::thread> threads;
   for (std::uint32_t rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
@@ -174,7 +175,8 @@ TEST(SpmdThreads, stay_in_step_over_many_collectives) {
     }
     return sum;
   });
-  for (const auto& result : results) EXPECT_EQ(result.value(), 3L * rounds * (rounds - 1) / 2 + 3L * rounds);
+  for (const auto& result : results)
+    EXPECT_EQ(result.value(), 3L * rounds * (rounds - 1) / 2 + 3L * rounds);
 }
 
 TEST(SpmdThreads, move_what_is_longer_than_a_piece) {
@@ -196,16 +198,102 @@ TEST(SpmdThreads, move_what_is_longer_than_a_piece) {
   for (const auto& result : results) EXPECT_TRUE(result.value());
 }
 
-TEST(SpmdMismatch, names_two_ranks_and_what_they_called_and_is_not_the_end) {
-  const auto results = run_threads(3, [](Communicator& group) -> Result<std::string> {
-    const auto told = group.rank() == 2 ? group.barrier()
-                                        : Result<void>(group.all_reduce(1.5, std::plus<>())
-                                                           ? Result<void>()
-                                                           : group.all_reduce(1.5, std::plus<>()).error());
-    if (told) return make_error(Errc::remote_error, "it went well");
-    return told.error().to_string();
+// What three ranks are told when rank 2 calls something else; and whether they can go on.
+template <class Usual, class Other>
+std::string told_of_mismatch(const Usual& usual, const Other& other) {
+  const auto results = run_threads(3, [&](Communicator& group) -> Result<std::string> {
+    const Error error = group.rank() == 2 ? other(group).error() : usual(group).error();
+    if (!error.is(Errc::protocol_violation)) return error;
+    if (auto sum = group.all_reduce(1, std::plus<>()); !sum || *sum != 3) return sum.error();
+    return error.context;
   });
-  (void)results;
+  for (const auto& result : results) {
+    EXPECT_TRUE(result) << result.error().to_string();
+    if (result && results[0]) {
+      EXPECT_EQ(*result, *results[0]);
+    }
+  }
+  return results[0] ? *results[0] : "";
+}
+
+TEST(SpmdMismatch, of_kinds_names_two_ranks_and_what_they_called_and_is_not_the_end) {
+  const auto told =
+      told_of_mismatch([](Communicator& group) { return group.all_reduce(1.5, std::plus<>()); },
+                       [](Communicator& group) { return group.barrier(); });
+  EXPECT_EQ(told,
+            "the ranks called different things: rank 0 all_reduce of 1 double with "
+            "std::plus<void> as its call 1, rank 2 barrier as its call 1");
+}
+
+TEST(SpmdMismatch, of_types_sizes_operations_and_roots_is_seen) {
+  const auto sum = [](Communicator& group) { return group.all_reduce(1, std::plus<>()); };
+  EXPECT_NE(
+      told_of_mismatch(sum, [](Communicator& group) { return group.all_reduce(1U, std::plus<>()); })
+          .find("unsigned int"),
+      std::string::npos);
+  EXPECT_NE(told_of_mismatch(
+                sum, [](Communicator& group) { return group.all_reduce(1, std::multiplies<>()); })
+                .find("std::multiplies<void>"),
+            std::string::npos);
+  const auto of = [](std::size_t count, unsigned root) {
+    return [=](Communicator& group) {
+      std::vector<int> values(count);
+      return group.broadcast(values, root);
+    };
+  };
+  EXPECT_NE(told_of_mismatch(of(2000, 0), of(2001, 0)).find("2001 int"), std::string::npos);
+  EXPECT_NE(told_of_mismatch(of(2, 0), of(2, 1)).find("root 1"), std::string::npos);
+  EXPECT_NE(told_of_mismatch(of(0, 0), of(1, 0)).find("0 int"), std::string::npos);
+}
+
+struct Long {
+  int value = 0;
+};
+// The names of the two operations differ at their end only.
+TEST(SpmdMismatch, of_long_names_is_seen_beyond_what_is_kept_of_them) {
+  const auto first = [](const Long& a, const Long&) { return a; };
+  const auto second = [](const Long& a, const Long&) { return a; };
+  EXPECT_NE(told_of_mismatch([&](Communicator& group) { return group.scan(Long(), first); },
+                             [&](Communicator& group) { return group.scan(Long(), second); }),
+            "");
+}
+
+TEST(SpmdMismatch, of_arguments_that_cannot_be_is_told_to_all) {
+  const auto results = run_threads(2, [](Communicator& group) -> Result<std::string> {
+    std::vector<int> one(1), all(group.rank() == 0 ? 3 : 2);
+    const auto done = group.all_gather(one, all);
+    if (!group.barrier()) return make_error(Errc::remote_error, "no further");
+    return done.error().to_string();
+  });
+  EXPECT_NE(results[0].value().find("room for 3 elements, where 2 come"), std::string::npos)
+      << *results[0];
+  EXPECT_NE(results[1].value().find("rank 0 something with arguments that it was refused"),
+            std::string::npos)
+      << *results[1];
+}
+
+TEST(SpmdMismatch, is_none_where_all_pass_a_root_that_is_none) {
+  const auto results = run_threads(2, [](Communicator& group) { return group.broadcast(1, 2); });
+  for (const auto& result : results) EXPECT_TRUE(result.error().is(Errc::invalid_argument));
+}
+
+TEST(SpmdThreads, hear_of_an_operation_that_throws) {
+  const auto results = run_threads(2, [](Communicator& group) -> Result<void> {
+    const bool throws = group.rank() == 1;
+    try {
+      auto sum = group.all_reduce(1, [throws](int a, int b) {
+        if (throws) throw std::runtime_error("no sum");
+        return a + b;
+      });
+      if (!sum) return sum.error();
+    } catch (const std::runtime_error&) {
+      return group.barrier();
+    }
+    return group.barrier();
+  });
+  EXPECT_TRUE(results[0].error().is(Errc::closed));
+  EXPECT_NE(results[0].error().context.find("rank 1 ended by an exception"), std::string::npos);
+  EXPECT_TRUE(results[1].error().is(Errc::closed));
 }
 
 }  // namespace
