@@ -224,16 +224,11 @@ std::optional<std::uint32_t> SpmdGroup::first_dead() const noexcept {
   return std::nullopt;
 }
 
-// The dead first: who returns because of them is not the reason.
+// A death counts for more than a departure: who returns because of the one is not the reason. The states of the dead are
+// read last, so that a death is seen by who sees somebody that left because of it.
 std::optional<Error> SpmdGroup::why_not() const {
-  if (const auto rank = first_dead()) {
-    const bool never_lived = state_of(*rank) == RankState::unborn;
-    return make_error(Errc::peer_died, "rank " + std::to_string(*rank) +
-                                           (never_lived ? " could not be started" : " died") +
-                                           "; rank " + std::to_string(rank_) + " was in " +
-                                           step_in_words(rank_));
-  }
-  for (std::uint32_t rank = 0; rank < size_; ++rank) {
+  std::optional<Error> departure;
+  for (std::uint32_t rank = 0; rank < size_ && !departure; ++rank) {
     const RankState state = state_of(rank);
     // sync spmd.arrive: acquire; pairs with arrive(); after its state, its last arrival
     const bool has_come = view_.page(rank).line.arrived.load(std::memory_order_acquire) >= step_;
@@ -241,10 +236,16 @@ std::optional<Error> SpmdGroup::why_not() const {
     const char* const how = state == RankState::returned ? " has returned"
                             : state == RankState::threw  ? " ended by an exception"
                                                          : " has given up waiting";
-    return make_error(Errc::closed, "rank " + std::to_string(rank) + how +
-                                        " and does not come to " + step_in_words(rank_));
+    departure = make_error(Errc::closed, "rank " + std::to_string(rank) + how +
+                                             " and does not come to " + step_in_words(rank_));
   }
-  return std::nullopt;
+  const auto dead = first_dead();
+  if (!dead) return departure;
+  const bool never_lived = state_of(*dead) == RankState::unborn;
+  return make_error(Errc::peer_died, "rank " + std::to_string(*dead) +
+                                         (never_lived ? " could not be started" : " died") +
+                                         "; rank " + std::to_string(rank_) + " was in " +
+                                         step_in_words(rank_));
 }
 
 std::string SpmdGroup::step_in_words(std::uint32_t rank) const {
