@@ -19,6 +19,7 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/range_work.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/rpc_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_collective.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_run.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_bodies.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_body.hpp

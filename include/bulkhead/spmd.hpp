@@ -170,4 +170,5 @@ auto run_spmd(unsigned ranks, F function, const Args&... args) {
 
 }  // namespace bulkhead
 
+#include <bulkhead/detail/spmd_run.hpp>
 #include <bulkhead/detail/spmd_templates.hpp>
