@@ -117,6 +117,7 @@ SpmdGroup::SpmdGroup(SharedArray<std::byte> memory, std::uint32_t rank)
 Result<void> SpmdGroup::call(const Collective& what, std::size_t count, bool is_refused) {
   if (ended_) return *ended_;
   pool::SpmdCall words{};
+  kind_ = what.kind;
   words.sequence = ++sequence_;
   words.kind = is_refused ? CollectiveKind::refused : what.kind;
   words.root = what.root;
@@ -142,12 +143,19 @@ Result<void> SpmdGroup::meet(Deadline deadline) {
 void SpmdGroup::arrive() noexcept {
   ++step_;
   here_ = 0;
+  if (may_spin_) {
+    const auto processor = static_cast<std::uint32_t>(::sched_getcpu()) + 1;
+    // relaxed: a hint to who waits for us
+    if (processor != processor_)
+      line_of(rank_).processor.store(processor, std::memory_order_relaxed);
+    processor_ = processor;
+  }
   // sync spmd.arrive: seq_cst; pairs with all_here(); publishes the call and the bytes of this step
-  view_.page(rank_).line.arrived.store(step_, std::memory_order_seq_cst);
+  line_of(rank_).arrived.store(step_, std::memory_order_seq_cst);
   if (!all_here()) return;
   for (std::uint32_t rank = 0; rank < size_; ++rank) {
     // sync spmd.asleep: seq_cst; pairs with sleep(); either we see that it sleeps, or it sees that we are here
-    if (view_.page(rank).line.asleep.load(std::memory_order_seq_cst) != 0) {
+    if (line_of(rank).asleep.load(std::memory_order_seq_cst) != 0) {
       return ipc::ring(view_.header().bell);
     }
   }
@@ -156,7 +164,7 @@ void SpmdGroup::arrive() noexcept {
 bool SpmdGroup::all_here() noexcept {
   while (here_ < size_) {
     // sync spmd.arrive: seq_cst; pairs with arrive(); shows the call and the bytes of that step
-    if (view_.page(here_).line.arrived.load(std::memory_order_seq_cst) < step_) return false;
+    if (line_of(here_).arrived.load(std::memory_order_seq_cst) < step_) return false;
     ++here_;
   }
   return true;
@@ -174,12 +182,15 @@ bool SpmdGroup::spin() noexcept {
       }
       ipc::cpu_pause();
     }
+    // Who shares our processor does not come while we spin on it.
+    // relaxed: a hint from it
+    if (line_of(here_).processor.load(std::memory_order_relaxed) == processor_) break;
   }
   return false;
 }
 
 Result<void> SpmdGroup::sleep(Deadline deadline) {
-  auto& asleep = view_.page(rank_).line.asleep;
+  auto& asleep = line_of(rank_).asleep;
   const auto& bell = view_.header().bell;
   const auto begin = Clock::now();
   // sync spmd.asleep: seq_cst; pairs with arrive(); either it sees that we sleep, or we see that it is here
@@ -195,9 +206,9 @@ Result<void> SpmdGroup::sleep(Deadline deadline) {
     if (failure || here_ == size_) break;
     if (deadline.stopped() || deadline.expired()) {
       failure = deadline.stopped()
-                    ? make_error(Errc::stopped, "stopped in " + step_in_words(rank_))
+                    ? make_error(Errc::stopped, "stopped" + in_words_where())
                     : make_error(Errc::timed_out, "rank " + std::to_string(here_) +
-                                                      " has not come to " + step_in_words(rank_));
+                                                      " has not come" + in_words_where());
       leave(RankState::gave_up);
       break;
     }
@@ -213,7 +224,7 @@ Result<void> SpmdGroup::sleep(Deadline deadline) {
 
 RankState SpmdGroup::state_of(std::uint32_t rank) const noexcept {
   // sync spmd.state: acquire; pairs with mark_rank(); shows the last arrival of who is gone
-  return view_.page(rank).line.state.load(std::memory_order_acquire);
+  return line_of(rank).state.load(std::memory_order_acquire);
 }
 
 std::optional<std::uint32_t> SpmdGroup::first_dead() const noexcept {
@@ -231,25 +242,24 @@ std::optional<Error> SpmdGroup::why_not() const {
   for (std::uint32_t rank = 0; rank < size_ && !departure; ++rank) {
     const RankState state = state_of(rank);
     // sync spmd.arrive: acquire; pairs with arrive(); after its state, its last arrival
-    const bool has_come = view_.page(rank).line.arrived.load(std::memory_order_acquire) >= step_;
+    const bool has_come = line_of(rank).arrived.load(std::memory_order_acquire) >= step_;
     if (state == RankState::running || has_come) continue;
     const char* const how = state == RankState::returned ? " has returned"
                             : state == RankState::threw  ? " ended by an exception"
                                                          : " has given up waiting";
-    departure = make_error(Errc::closed, "rank " + std::to_string(rank) + how +
-                                             " and does not come to " + step_in_words(rank_));
+    departure = make_error(Errc::closed, "rank " + std::to_string(rank) + how + in_words_where());
   }
   const auto dead = first_dead();
   if (!dead) return departure;
   const bool never_lived = state_of(*dead) == RankState::unborn;
   return make_error(Errc::peer_died, "rank " + std::to_string(*dead) +
                                          (never_lived ? " could not be started" : " died") +
-                                         "; rank " + std::to_string(rank_) + " was in " +
-                                         step_in_words(rank_));
+                                         in_words_where());
 }
 
-std::string SpmdGroup::step_in_words(std::uint32_t rank) const {
-  return "call " + std::to_string(sequence_) + " of rank " + std::to_string(rank);
+std::string SpmdGroup::in_words_where() const {
+  return "; rank " + std::to_string(rank_) + " was in " + pool::name_of(kind_) + ", its call " +
+         std::to_string(sequence_);
 }
 
 Result<void> SpmdGroup::compare_calls() const {
@@ -271,7 +281,7 @@ Error SpmdGroup::end_with(Error error) {
 
 void SpmdGroup::abandon() {
   leave(RankState::threw);
-  (void)end_with(make_error(Errc::closed, "an operation threw in " + step_in_words(rank_)));
+  (void)end_with(make_error(Errc::closed, "an operation threw" + in_words_where()));
 }
 
 void SpmdGroup::leave(RankState how) noexcept { pool::mark_rank(view_, rank_, how); }

@@ -39,6 +39,7 @@ class SpmdGroup {
  private:
   using Clock = std::chrono::steady_clock;
 
+  pool::RankLine& line_of(std::uint32_t rank) const noexcept { return view_.page(rank).line; }
   bool all_here() noexcept;
   void arrive() noexcept;
   bool spin() noexcept;
@@ -46,7 +47,7 @@ class SpmdGroup {
   pool::RankState state_of(std::uint32_t rank) const noexcept;
   std::optional<std::uint32_t> first_dead() const noexcept;
   std::optional<Error> why_not() const;
-  std::string step_in_words(std::uint32_t rank) const;
+  std::string in_words_where() const;
   Error end_with(Error);
 
   const SharedArray<std::byte> memory_;
@@ -55,8 +56,10 @@ class SpmdGroup {
   const bool may_spin_;
   ipc::SpinPace pace_;
   std::uint64_t step_ = 0, sequence_ = 0;
-  std::uint32_t here_ = 0;      // ranks below it have arrived at step_
-  std::optional<Error> ended_;  // why this rank takes no part any more
+  CollectiveKind kind_ = CollectiveKind::barrier;
+  std::uint32_t here_ = 0;       // ranks below it have arrived at step_
+  std::uint32_t processor_ = 0;  // as our line has it
+  std::optional<Error> ended_;   // why this rank takes no part any more
 };
 
 }  // namespace bulkhead::detail

@@ -4,7 +4,7 @@
 //   0            128              128 + 320 ranks, rounded up to a page
 //   | SpmdHeader | RankPage 0 | … | RankPage n-1 |   | buffer of 0: two halves of piece_bytes | … | of n-1 |
 //
-//   RankPage: | RankLine: arrived, asleep, state | call of even steps | call of odd steps |
+//   RankPage: | RankLine: arrived, asleep, state, processor | call of even steps | call of odd steps |
 //
 // A run is a sequence of steps, counted from 1 and the same for all. In step s a rank writes its call (in the first step of a
 // collective) and its bytes into the half s % 2 of what is its own, stores arrived = s, waits until everybody's `arrived`
@@ -61,6 +61,7 @@ struct alignas(64) RankLine {
   std::atomic<std::uint64_t> arrived;
   std::atomic<std::uint32_t> asleep;
   std::atomic<RankState> state;
+  std::atomic<std::uint32_t> processor;  // where it arrived, plus 1: a hint to who waits for it
 };
 
 struct alignas(64) RankPage {
