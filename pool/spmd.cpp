@@ -49,7 +49,7 @@ Result<SpmdRun> SpmdRun::begin(const SpmdOptions& options, unsigned ranks) {
   return SpmdRun(Pool(pool_options(options, ranks)), std::move(*memory));
 }
 
-void SpmdRun::watch(std::shared_ptr<TaskState> task) {
+void SpmdRun::watch(const std::shared_ptr<TaskState>& task) {
   const auto rank = static_cast<std::uint32_t>(tasks_.size());
   tasks_.push_back(task);
   // On the pool's thread, which hears of deaths from the zygote. The task owns the call, so the call does not own the task.

@@ -28,7 +28,7 @@ Result<double> pi_with_an_accident(Communicator& group, long steps) {
 
 int main(int argc, char** argv) {
   Pool::entry(argc, argv);
-  const long steps = 1'000'000;
+  long steps = 1'000'000;
   const auto outcome = run_spmd(4, [steps](Communicator& group) { return pi(group, steps); });
   if (!outcome || !outcome->complete()) return 1;
   std::printf("pi is %.10f\n", outcome->values[0]);

@@ -27,7 +27,7 @@ class SpmdRun {
     return options;
   }
   // The next rank's task.
-  void watch(std::shared_ptr<TaskState>);
+  void watch(const std::shared_ptr<TaskState>&);
   // Errors: those of the deadline; of a rank that could not be started.
   Result<void> wait(Deadline) const;
 
