@@ -250,6 +250,8 @@ void Dispatcher::run() noexcept {
     if (closing_) return;
     fast_asleep_ = false;
     hear_zygote();
+    make_calls(lock);  // a death is told before the successor is made, which takes longer
+    if (closing_) return;
     open_channels();
     pump();
     tick(clock::now());
