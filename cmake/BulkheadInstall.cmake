@@ -18,6 +18,9 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/pool_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/range_work.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/rpc_templates.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_collective.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_run.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/spmd_templates.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_bodies.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_body.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_function.hpp
@@ -31,6 +34,7 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/sealed.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/shared_array.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/spmd.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/structure.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/topic.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/worker.hpp)

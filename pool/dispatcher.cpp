@@ -86,6 +86,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::submit(std::uint32_t function,
   work->body = body.take_bytes();
   work->options = options;
   if (work->options.on_crash == OnCrash::automatic) work->options.on_crash = OnCrash::fail;
+  work->alone = options.alone;
   Lock lock(mutex_);
   return enqueue(lock, std::move(work));
 }
@@ -294,6 +295,8 @@ void Dispatcher::run() noexcept {
     if (closing_) return;
     fast_asleep_ = false;
     hear_zygote();
+    make_calls(lock);  // a death is told before the successor is made, which takes longer
+    if (closing_) return;
     open_channels();
     pump();
     tick(clock::now());

@@ -1,5 +1,7 @@
 #include "pool/task_wire.hpp"
 
+#include <bulkhead/detail/task_function.hpp>
+
 #include <cxxabi.h>
 
 #include <array>
@@ -152,19 +154,4 @@ TaskFailure unpack_failure_report(std::span<const std::byte> bytes) {
 }
 
 }  // namespace pool
-
-namespace detail {
-
-Error body_too_short() {
-  return make_error(Errc::protocol_violation, "a task's body ends before what it should hold");
-}
-
-Result<std::span<const std::byte>> BodyReader::take(std::size_t size) {
-  if (size > rest_.size()) return body_too_short();
-  const auto bytes = rest_.first(size);
-  rest_ = rest_.subspan(size);
-  return bytes;
-}
-
-}  // namespace detail
 }  // namespace bulkhead

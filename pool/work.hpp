@@ -23,7 +23,7 @@ struct Work {
   TaskOptions options;
   std::shared_ptr<detail::TaskState> state;
   unsigned attempts = 0;            // that ended with its worker
-  bool alone = false;               // it is suspected: nobody else's task shares its worker
+  bool alone = false;               // nobody else's task shares its worker
   std::unique_ptr<RangeJob> range;  // null: a task
   std::size_t bytes() const noexcept { return body.size(); }
 };

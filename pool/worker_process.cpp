@@ -260,6 +260,8 @@ void live_as_worker(std::vector<base::UniqueFd> fds, std::uint64_t memory_max) {
   ::_exit(lived ? 0 : 1);
 }
 
+bool is_in_worker() noexcept { return seat_page != nullptr; }
+
 bool stop_is_requested() noexcept {
   // sync seat.stop: acquire; pairs with Seat::ask_to_stop(); nothing else is published
   if (seat_page == nullptr || current_task == 0 ||

@@ -12,6 +12,7 @@ namespace bulkhead::pool {
 // `fds`: as WorkerFd says. `memory_max`: bytes of address space, 0: no limit.
 [[noreturn]] void live_as_worker(std::vector<base::UniqueFd> fds, std::uint64_t memory_max);
 
+bool is_in_worker() noexcept;
 // In a worker: whether its task should end. False elsewhere.
 bool stop_is_requested() noexcept;
 

@@ -26,6 +26,8 @@ struct TaskOptions {
   OnCrash on_crash = OnCrash::automatic;
   unsigned retries = 2;
   int priority = 0;  // higher first; equal ones in the order of submission
+  // Its worker has no other task meanwhile: for tasks that wait for each other, which need one worker each.
+  bool alone = false;
 };
 
 // What each worker does before its first task. A worker in which it fails ends; when that happens to three in a row,

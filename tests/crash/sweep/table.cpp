@@ -21,6 +21,7 @@ Rows all_rows() {
            queue_journal,
            queue_letters,
            segment_open,
+           spmd_steps,
            state_claims,
            state_records,
            topic_lane,

@@ -19,6 +19,7 @@ Rows lease_word();
 Rows queue_journal();
 Rows queue_letters();
 Rows segment_open();
+Rows spmd_steps();
 Rows state_claims();
 Rows state_records();
 Rows topic_lane();
