@@ -320,20 +320,9 @@ void Dispatcher::resize(unsigned workers) {
 }
 
 Result<void> Dispatcher::drain(Deadline deadline) {
-  constexpr auto stop_slice = std::chrono::milliseconds(50);
   Lock lock(mutex_);
   arm_all();
-  while (!pending_.empty()) {
-    if (deadline.stopped()) return make_error(Errc::stopped, "drain a pool");
-    if (deadline.expired()) {
-      return make_error(Errc::timed_out, std::to_string(pending_.size()) + " tasks are not done");
-    }
-    auto until = deadline.when();
-    if (deadline.stoppable() || deadline.is_never())
-      until = std::min(until, clock::now() + stop_slice);
-    idle_.wait_until(lock, until);
-  }
-  return {};
+  return drain_until_empty(lock, idle_, deadline, [this] { return pending_.size(); });
 }
 
 PoolStats Dispatcher::stats() const {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "pool/engine.hpp"
 #include "pool/range_job.hpp"
 #include "pool/seat.hpp"
 #include "pool/task_state.hpp"
@@ -28,28 +29,28 @@
 
 namespace bulkhead::pool {
 
-class Dispatcher : public std::enable_shared_from_this<Dispatcher> {
+class Dispatcher final : public Engine, public std::enable_shared_from_this<Dispatcher> {
  public:
   using clock = std::chrono::steady_clock;
 
   static std::shared_ptr<Dispatcher> start(PoolOptions);
-  ~Dispatcher();
+  ~Dispatcher() override;
   // Ends everything: futures fail with `closed`, workers are gone when it returns.
-  void stop();
+  void stop() override;
 
   std::shared_ptr<detail::TaskState> submit(std::uint32_t function, detail::BodyWriter body,
-                                            const TaskOptions& options);
-  std::shared_ptr<detail::TaskState> submit_range(detail::RangeWork);
+                                            const TaskOptions& options) override;
+  std::shared_ptr<detail::TaskState> submit_range(detail::RangeWork) override;
   // Once. The caller has waited for it.
-  detail::RangeOutcome range_outcome(const detail::TaskState&);
-  bool cancel(const detail::TaskState&);
+  detail::RangeOutcome range_outcome(const detail::TaskState&) override;
+  bool cancel(const detail::TaskState&) override;
   // Takes reports for a moment, if that may be worth while; returns early when the task has ended.
-  void help(const detail::TaskState&, Deadline);
+  void help(const detail::TaskState&, Deadline) override;
 
-  void resize(unsigned workers);
-  Result<void> drain(Deadline);
-  PoolStats stats() const;
-  std::vector<int> pids() const;
+  void resize(unsigned workers) override;
+  Result<void> drain(Deadline) override;
+  PoolStats stats() const override;
+  std::vector<int> pids() const override;
 
  private:
   explicit Dispatcher(PoolOptions);

@@ -5,7 +5,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "pool/dispatcher.hpp"
+#include "pool/engine.hpp"
 #include "pool/task_state.hpp"
 
 namespace bulkhead {

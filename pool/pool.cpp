@@ -11,6 +11,7 @@
 
 #include "ipc/wake.hpp"
 #include "pool/dispatcher.hpp"
+#include "pool/local_engine.hpp"
 #include "pool/worker_process.hpp"
 #include "pool/zygote.hpp"
 #include "pool/zygote_process.hpp"
@@ -51,42 +52,50 @@ void Pool::entry(int argc, char** argv) {
   ipc::register_membarrier();  // cheap only as long as there are no threads
 }
 
-Pool::Pool(PoolOptions options) : dispatcher_(pool::Dispatcher::start(std::move(options))) {}
+Pool::Pool(PoolOptions options) {
+  if (options.where == Where::processes) {
+    engine_ = pool::Dispatcher::start(std::move(options));
+  } else {
+    engine_ = pool::LocalEngine::start(std::move(options));
+  }
+}
 Pool::Pool(Pool&&) noexcept = default;
 Pool& Pool::operator=(Pool&& other) noexcept {
   if (this != &other) {
-    if (dispatcher_) dispatcher_->stop();
-    dispatcher_ = std::move(other.dispatcher_);
+    if (engine_) engine_->stop();
+    engine_ = std::move(other.engine_);
   }
   return *this;
 }
 Pool::~Pool() {
-  if (dispatcher_) dispatcher_->stop();
+  if (engine_) engine_->stop();
 }
 
 std::shared_ptr<detail::TaskState> Pool::start(std::uint32_t function, detail::BodyWriter body,
                                                const TaskOptions& options) {
-  return dispatcher_->submit(function, std::move(body), options);
+  return engine_->submit(function, std::move(body), options);
 }
 
 std::shared_ptr<detail::TaskState> Pool::begin_range(detail::RangeWork work) {
-  return dispatcher_->submit_range(std::move(work));
+  return engine_->submit_range(std::move(work));
 }
 
 // What failed as a whole failed for each of its items; the first stands for all.
 detail::RangeOutcome Pool::finish_range(const std::shared_ptr<detail::TaskState>& state) {
   (void)detail::await(*state, Deadline::never());
-  auto outcome = dispatcher_->range_outcome(*state);
+  auto outcome = engine_->range_outcome(*state);
   if (const auto* const failure = detail::failure_of(*state))
     outcome.failures.push_back({0, *failure});
   return outcome;
 }
 
-bool Pool::stop_requested() noexcept { return pool::stop_is_requested(); }
-void Pool::resize(unsigned workers) { dispatcher_->resize(workers); }
-Result<void> Pool::drain(Deadline deadline) { return dispatcher_->drain(deadline); }
-PoolStats Pool::stats() const { return dispatcher_->stats(); }
-std::vector<int> Pool::pids() const { return dispatcher_->pids(); }
+bool Pool::stop_requested() noexcept {
+  return pool::stop_is_requested() || pool::local_stop_is_requested();
+}
+void Pool::resize(unsigned workers) { engine_->resize(workers); }
+Result<void> Pool::drain(Deadline deadline) { return engine_->drain(deadline); }
+PoolStats Pool::stats() const { return engine_->stats(); }
+std::vector<int> Pool::pids() const { return engine_->pids(); }
 
 namespace detail {
 

@@ -28,6 +28,7 @@ class RangeJob {
     bool alone = false;  // one item that killed its worker before
   };
   std::optional<Part> next_part(std::uint32_t seat);
+  bool has_claims() const noexcept;                                // whether one more could help
   std::uint32_t slots() const noexcept { return ledger().slots; }  // seats that can take part
 
   // A result whose place is not in the ledger. False: it has come before.
@@ -65,7 +66,6 @@ class RangeJob {
   void lay_out(std::uint32_t slots);
   bool is_undone(std::uint32_t item) const noexcept;
   void put_back(detail::ClaimRange);
-  bool has_claims() const noexcept;
   void fail_item(std::uint32_t item, TaskFailure);
 
   detail::RangeWork work_;

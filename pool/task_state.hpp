@@ -16,7 +16,7 @@
 
 namespace bulkhead::pool {
 
-class Dispatcher;
+class Engine;
 
 // Where the futures of one pool wait. It outlives the pool as long as somebody does.
 struct Waiting {
@@ -33,7 +33,7 @@ class TaskState {
  public:
   enum class Status : std::uint8_t { pending, answered, failed };
 
-  TaskState(std::uint64_t number, std::weak_ptr<pool::Dispatcher> pool,
+  TaskState(std::uint64_t number, std::weak_ptr<pool::Engine> pool,
             std::shared_ptr<pool::Waiting> waiting)
       : number_(number), pool_(std::move(pool)), waiting_(std::move(waiting)) {}
 
@@ -54,7 +54,7 @@ class TaskState {
     return status() == Status::failed ? &failure_ : nullptr;
   }
   std::uint64_t number() const noexcept { return number_; }
-  std::shared_ptr<pool::Dispatcher> pool() const noexcept { return pool_.lock(); }
+  std::shared_ptr<pool::Engine> pool() const noexcept { return pool_.lock(); }
   pool::Waiting& waiting() const noexcept { return *waiting_; }
 
   // False when it is ready: the caller makes the call itself.
@@ -64,7 +64,7 @@ class TaskState {
   Calls finish(Status);
 
   const std::uint64_t number_;
-  const std::weak_ptr<pool::Dispatcher> pool_;
+  const std::weak_ptr<pool::Engine> pool_;
   const std::shared_ptr<pool::Waiting> waiting_;
   std::atomic<Status> status_{Status::pending};
   TaskAnswer answer_;

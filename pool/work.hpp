@@ -3,9 +3,10 @@
 
 #include <bulkhead/pool.hpp>
 
-#include <chrono>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,12 @@ struct Work {
   std::vector<detail::Attachment> attachments;
   TaskOptions options;
   std::shared_ptr<detail::TaskState> state;
-  unsigned attempts = 0;            // that ended with its worker
-  bool alone = false;               // nobody else's task shares its worker
+  unsigned attempts = 0;  // that ended with its worker
+  bool alone = false;     // nobody else's task shares its worker
+  // Of threads: whether one has begun it, and whether it was cancelled since; why it cannot be run at all.
+  bool running = false;
+  std::atomic<bool> cancelled{false};
+  std::optional<Error> unfit;
   std::unique_ptr<RangeJob> range;  // null: a task
   std::size_t bytes() const noexcept { return body.size(); }
 };

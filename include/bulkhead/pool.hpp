@@ -30,7 +30,7 @@
 namespace bulkhead {
 
 namespace pool {
-class Dispatcher;
+class Engine;
 }
 
 // Purpose: runs functions of this program in processes of their own.
@@ -138,7 +138,7 @@ class Pool {
   template <class Loop, class F, class... Shared>
   static detail::RangeWork range_work(const TaskOptions&, const F&, const Shared&...);
 
-  std::shared_ptr<pool::Dispatcher> dispatcher_;
+  std::shared_ptr<pool::Engine> engine_;
 };
 
 }  // namespace bulkhead

@@ -45,7 +45,16 @@ struct Initializer {
   Bytes body;
 };
 
+// The same program in three ways: run it inline or in threads under a debugger or a sanitizer, and then in processes. Only
+// there does a crash cost one task, and only there can a task be ended that does not end itself.
+enum class Where : std::uint8_t {
+  processes,
+  threads,  // of this process
+  inline_,  // in submit() itself, and map()
+};
+
 struct PoolOptions {
+  Where where = Where::processes;
   unsigned workers = 0;             // 0: the processors that this process may use; at most 256
   std::size_t pending_max = 65536;  // tasks that are not done; submit() waits for room
   std::size_t pending_bytes_max = std::size_t{256} << 20;  // likewise of their arguments

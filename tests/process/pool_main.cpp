@@ -16,7 +16,7 @@ struct EarlyThread {
   EarlyThread() {
     if (std::getenv("POOL_TEST_EARLY_THREAD") != nullptr) {
       std::thread([] {
-        std::this_thread::sleep_until(std::chrono::steady_clock::time_point::max());
+        for (;;) ::pause();
       }).detach();
     }
   }

@@ -1,0 +1,352 @@
+// | tag        | writer             | reader                    | visible after it            | killed in between |
+// |------------|--------------------|---------------------------|-----------------------------|-------------------|
+// | local.stop | LocalEngine::cancel | local_stop_is_requested() | nothing but the wish itself | private memory    |
+#include "pool/local_engine.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include "base/fd.hpp"
+#include "pool/task_registry.hpp"
+#include "pool/task_wire.hpp"
+#include "pool/zygote.hpp"
+
+namespace bulkhead::pool {
+namespace {
+
+// What the task that a thread runs may ask.
+struct LocalTask {
+  const std::atomic<bool>* cancelled;
+  std::chrono::nanoseconds timeout;
+  std::chrono::steady_clock::time_point began;
+  const detail::ClaimSlot* slot = nullptr;  // of a range: where each item's beginning stands
+  bool is_late() const {
+    if (timeout.count() == 0) return false;
+    // relaxed: of this thread.
+    const auto start =
+        slot != nullptr ? std::chrono::nanoseconds(slot->started_ns.load(std::memory_order_relaxed))
+                        : began.time_since_epoch();
+    return std::chrono::steady_clock::now().time_since_epoch() - start >= timeout;
+  }
+};
+thread_local const LocalTask* local_task = nullptr;
+
+// The descriptors of the submitter, in the same process.
+class LocalAttachments final : public detail::AttachmentSource {
+ public:
+  explicit LocalAttachments(std::vector<detail::Attachment> attachments)
+      : attachments_(std::move(attachments)) {}
+  Result<int> take(std::uint64_t number) override {
+    for (const auto& attachment : attachments_) {
+      if (attachment.number != number) continue;
+      auto copy = base::duplicate(attachment.fd);
+      if (!copy) return copy.error();
+      return copy->release();
+    }
+    return make_error(Errc::protocol_violation, "no such attachment");
+  }
+  std::shared_ptr<void>& kept(std::uint64_t number, bool writable) override {
+    return kept_[{number, writable}];
+  }
+
+ private:
+  const std::vector<detail::Attachment> attachments_;
+  std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<void>> kept_;
+};
+
+TaskFailure failure_because(FailureCause cause, Errc code, const char* what) {
+  TaskFailure failure;
+  failure.cause = cause;
+  failure.error = make_error(code, what);
+  return failure;
+}
+
+unsigned thread_count(const PoolOptions& options) {
+  return std::clamp(options.workers == 0 ? usable_processors() : options.workers, 1U,
+                    detail::ClaimLedger::slots_max);
+}
+
+}  // namespace
+
+bool local_stop_is_requested() noexcept {
+  if (local_task == nullptr) return false;
+  // sync local.stop: acquire; pairs with LocalEngine::cancel; nothing else is published
+  return local_task->cancelled->load(std::memory_order_acquire) || local_task->is_late();
+}
+
+std::shared_ptr<LocalEngine> LocalEngine::start(PoolOptions options) {
+  std::shared_ptr<LocalEngine> engine(new LocalEngine(std::move(options)));
+  engine->resize(engine->options_.workers);
+  return engine;
+}
+
+LocalEngine::LocalEngine(PoolOptions options)
+    : options_(std::move(options)),
+      inline_(options_.where == Where::inline_),
+      waiting_(std::make_shared<Waiting>()) {}
+
+LocalEngine::~LocalEngine() { stop(); }
+
+// Threads cannot be ended: what runs is asked to stop, and waited for.
+void LocalEngine::stop() {
+  Lock lock(mutex_);
+  closing_ = true;
+  queue_.clear();
+  for (const auto& [number, work] : std::map(pending_)) {
+    // sync local.stop: release; pairs with local_stop_is_requested(); nothing else is published
+    work->cancelled.store(true, std::memory_order_release);
+    if (!work->running) {
+      finish(lock, work, [&work = work] {
+        return work->state->fail(failure_because(FailureCause::closed, Errc::closed,
+                                                 "the pool ended before the task did"));
+      });
+    }
+  }
+  work_.notify_all();
+  room_.notify_all();
+  auto threads = std::exchange(threads_, {});
+  lock.unlock();
+  for (auto& thread : threads) thread.join();
+}
+
+std::shared_ptr<detail::TaskState> LocalEngine::submit(std::uint32_t function,
+                                                       detail::BodyWriter body,
+                                                       const TaskOptions& options) {
+  auto work = std::make_shared<Work>();
+  work->function = function;
+  work->attachments = body.take_attachments();
+  work->body = body.take_bytes();
+  work->options = options;
+  Lock lock(mutex_);
+  return enqueue(lock, std::move(work));
+}
+
+std::shared_ptr<detail::TaskState> LocalEngine::submit_range(detail::RangeWork range) {
+  auto work = std::make_shared<Work>();
+  work->function = range.function;
+  work->body = std::move(range.body);
+  work->attachments = std::move(range.attachments);
+  for (const auto& attachment : range.input_attachments) work->attachments.push_back(attachment);
+  work->options = range.options;
+  Lock lock(mutex_);
+  auto job = RangeJob::create(std::move(range), detail::ClaimLedger::slots_max);
+  if (job) work->range = std::move(*job);
+  if (!job) work->unfit = job.error();
+  return enqueue(lock, std::move(work));
+}
+
+std::shared_ptr<detail::TaskState> LocalEngine::enqueue(Lock& lock, WorkPtr work) {
+  room_.wait(lock, [&] {
+    return closing_ || pending_.empty() || inline_ ||
+           (pending_.size() < options_.pending_max &&
+            pending_bytes_ + work->bytes() <= options_.pending_bytes_max);
+  });
+  work->number = ++last_number_;
+  work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+  pending_.emplace(work->number, work);
+  pending_bytes_ += work->bytes();
+  if (closing_ || work->unfit) {
+    const auto failure =
+        work->unfit ? failure_because(FailureCause::could_not_start, Errc::out_of_budget,
+                                      work->unfit->context.c_str())
+                    : failure_because(FailureCause::closed, Errc::closed, "the pool has ended");
+    finish(lock, work, [&] { return work->state->fail(failure); });
+  } else if (inline_) {
+    run(lock, work, 0);
+  } else {
+    queue_[work->options.priority].push_back(work);
+    work_.notify_all();
+  }
+  return work->state;
+}
+
+// A range stays in the queue as long as there is something to claim.
+LocalEngine::WorkPtr LocalEngine::next_work() {
+  for (auto entry = queue_.begin(); entry != queue_.end(); entry = queue_.erase(entry)) {
+    auto& line = entry->second;
+    while (!line.empty()) {
+      const WorkPtr work = line.front();
+      if (work->range && work->range->has_claims()) return work;
+      line.pop_front();
+      if (!work->range) return work;
+    }
+  }
+  return nullptr;
+}
+
+void LocalEngine::live(unsigned index) {
+  Lock lock(mutex_);
+  for (;;) {
+    if (closing_) return;
+    const WorkPtr work = index < wanted_ ? next_work() : nullptr;
+    if (work != nullptr) {
+      run(lock, work, index);
+    } else {
+      work_.wait(lock);
+    }
+  }
+}
+
+void LocalEngine::run(Lock& lock, const WorkPtr& work, unsigned index) {
+  ++stats_.busy;
+  work->running = true;
+  if (work->range) {
+    run_part(lock, work, index);
+  } else {
+    run_call(lock, work);
+  }
+  --stats_.busy;
+}
+
+void LocalEngine::run_call(Lock& lock, const WorkPtr& work) {
+  const auto* const function = find_task(work->function);
+  LocalAttachments attachments(work->attachments);
+  detail::BodyReader from(work->body, &attachments);
+  detail::BodyWriter result;
+  std::optional<TaskFailure> failure;
+  const LocalTask task{&work->cancelled, work->options.timeout, std::chrono::steady_clock::now()};
+  lock.unlock();
+  const auto* const outer = std::exchange(local_task, &task);
+  try {
+    function->call(from, result);
+  } catch (...) {
+    failure = unpack_failure_report(pack_current_exception());
+  }
+  local_task = outer;
+  if (task.is_late()) {
+    failure = failure_because(FailureCause::timed_out, Errc::timed_out,
+                              "the task took longer than its time limit");
+  }
+  lock.lock();
+  // relaxed: written under the lock that we hold.
+  if (work->cancelled.load(std::memory_order_relaxed)) {
+    failure = closing_
+                  ? failure_because(FailureCause::closed, Errc::closed,
+                                    "the pool ended before the task did")
+                  : failure_because(FailureCause::cancelled, Errc::cancelled, "the task stopped");
+  }
+  finish(lock, work, [&] {
+    if (failure) return work->state->fail(std::move(*failure));
+    auto source = std::make_shared<LocalAttachments>(result.take_attachments());
+    return work->state->answer({result.take_bytes(), std::move(source)});
+  });
+}
+
+namespace {
+
+// Takes the results of one thread's part.
+class LocalHost final : public detail::RangeHost {
+ public:
+  LocalHost(RangeJob& job, std::mutex& mutex) : job_(job), mutex_(mutex) {}
+  void deliver(std::uint32_t item, const detail::BodyWriter& result) override {
+    LocalAttachments attachments(result.attachments());
+    detail::BodyReader from(result.bytes(), &attachments);
+    const std::lock_guard lock(mutex_);
+    job_.take_value(item, from);
+  }
+  void fail(std::uint32_t item) override {
+    auto failure = unpack_failure_report(pack_current_exception());
+    const std::lock_guard lock(mutex_);
+    job_.take_failure(item, std::move(failure));
+  }
+  bool is_stopped() override { return local_task != nullptr && local_task->is_late(); }
+
+ private:
+  RangeJob& job_;
+  std::mutex& mutex_;
+};
+
+}  // namespace
+
+void LocalEngine::run_part(Lock& lock, const WorkPtr& work, unsigned index) {
+  const auto part = work->range->next_part(index);
+  if (part) {
+    auto& ledger = *reinterpret_cast<detail::ClaimLedger*>(work->range->memory()->bytes().data());
+    LocalAttachments attachments(work->attachments);
+    detail::BodyReader from(work->body, &attachments);
+    std::optional<TaskFailure> failure;
+    const LocalTask task{&work->cancelled, work->options.timeout, {}, ledger.slot(index)};
+    LocalHost host(*work->range, mutex_);
+    detail::ClaimSeat seat(ledger, index, part->open);
+    lock.unlock();
+    const auto* const outer = std::exchange(local_task, &task);
+    try {
+      detail::RangeCall call{seat, from, host};
+      find_task(work->function)->range(call);
+    } catch (...) {
+      failure = unpack_failure_report(pack_current_exception());
+    }
+    local_task = outer;
+    lock.lock();
+    work->range->end_part(index);
+    if (failure) work->range->give_up(*failure);
+  }
+  if (!pending_.contains(work->number) || !work->range->is_idle()) return;
+  if (!work->range->settle()) return run_part(lock, work, index);
+  stats_.failed += work->range->failures();
+  outcomes_.emplace(work->number, work->range->outcome());
+  finish(lock, work, [&] { return work->state->answer({}); });
+}
+
+void LocalEngine::finish(Lock& lock, const WorkPtr& work,
+                         std::function<detail::TaskState::Calls()> end) {
+  if (pending_.erase(work->number) != 0) pending_bytes_ -= work->bytes();
+  auto calls = end();
+  ++(work->state->failure() != nullptr ? stats_.failed : stats_.done);
+  room_.notify_all();
+  if (pending_.empty()) idle_.notify_all();
+  lock.unlock();
+  for (auto& call : calls) call();
+  lock.lock();
+}
+
+detail::RangeOutcome LocalEngine::range_outcome(const detail::TaskState& state) {
+  const Lock lock(mutex_);
+  auto node = outcomes_.extract(state.number());
+  return node.empty() ? detail::RangeOutcome{} : std::move(node.mapped());
+}
+
+bool LocalEngine::cancel(const detail::TaskState& state) {
+  Lock lock(mutex_);
+  const auto found = pending_.find(state.number());
+  if (found == pending_.end()) return false;
+  const WorkPtr work = found->second;
+  // sync local.stop: release; pairs with local_stop_is_requested(); nothing else is published
+  work->cancelled.store(true, std::memory_order_release);
+  if (work->running) return true;
+  for (auto& [priority, line] : queue_) std::erase(line, work);
+  finish(lock, work, [&] {
+    return work->state->fail(failure_because(FailureCause::cancelled, Errc::cancelled,
+                                             "the task was cancelled before it ran"));
+  });
+  return true;
+}
+
+// Threads that are too many get nothing more to do.
+void LocalEngine::resize(unsigned workers) {
+  const Lock lock(mutex_);
+  PoolOptions wanted = options_;
+  wanted.workers = workers;
+  wanted_ = inline_ ? 1 : thread_count(wanted);
+  stats_.workers = wanted_;
+  while (!inline_ && threads_.size() < wanted_) {
+    const auto index = static_cast<unsigned>(threads_.size());
+    threads_.emplace_back([this, index] { live(index); });
+  }
+  work_.notify_all();
+}
+
+Result<void> LocalEngine::drain(Deadline deadline) {
+  Lock lock(mutex_);
+  return drain_until_empty(lock, idle_, deadline, [this] { return pending_.size(); });
+}
+
+PoolStats LocalEngine::stats() const {
+  const Lock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace bulkhead::pool
