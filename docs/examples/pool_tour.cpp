@@ -192,6 +192,11 @@ void memory_as_result(Pool& pool) {
   expect(made.value()[9] == 42 && copied.value().bytes().size() == 7, "tasks return memory");
 }
 
+void debugging() {
+  Pool inline_pool({.where = Where::inline_});
+  std::printf("%d\n", inline_pool.submit([](int x) { return x + 1; }, 41).value());  // 42
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -210,4 +215,5 @@ int main(int argc, char** argv) {
   priorities(pool);
   order_of_priorities();
   memory_as_result(pool);
+  debugging();
 }
