@@ -85,7 +85,7 @@ std::shared_ptr<LocalEngine> LocalEngine::start(PoolOptions options) {
 
 LocalEngine::LocalEngine(PoolOptions options)
     : options_(std::move(options)),
-      inline_(options_.where == Where::inline_),
+      in_caller_(options_.where == Where::caller),
       waiting_(std::make_shared<Waiting>()) {}
 
 LocalEngine::~LocalEngine() { stop(); }
@@ -140,7 +140,7 @@ std::shared_ptr<detail::TaskState> LocalEngine::submit_range(detail::RangeWork r
 
 std::shared_ptr<detail::TaskState> LocalEngine::enqueue(Lock& lock, WorkPtr work) {
   room_.wait(lock, [&] {
-    return closing_ || pending_.empty() || inline_ ||
+    return closing_ || pending_.empty() || in_caller_ ||
            (pending_.size() < options_.pending_max &&
             pending_bytes_ + work->bytes() <= options_.pending_bytes_max);
   });
@@ -154,7 +154,7 @@ std::shared_ptr<detail::TaskState> LocalEngine::enqueue(Lock& lock, WorkPtr work
                                       work->unfit->context.c_str())
                     : failure_because(FailureCause::closed, Errc::closed, "the pool has ended");
     finish(lock, work, [&] { return work->state->fail(failure); });
-  } else if (inline_) {
+  } else if (in_caller_) {
     run(lock, work, 0);
   } else {
     queue_[work->options.priority].push_back(work);
@@ -330,9 +330,9 @@ void LocalEngine::resize(unsigned workers) {
   const Lock lock(mutex_);
   PoolOptions wanted = options_;
   wanted.workers = workers;
-  wanted_ = inline_ ? 1 : thread_count(wanted);
+  wanted_ = in_caller_ ? 1 : thread_count(wanted);
   stats_.workers = wanted_;
-  while (!inline_ && threads_.size() < wanted_) {
+  while (!in_caller_ && threads_.size() < wanted_) {
     const auto index = static_cast<unsigned>(threads_.size());
     threads_.emplace_back([this, index] { live(index); });
   }

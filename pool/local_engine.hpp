@@ -49,7 +49,7 @@ class LocalEngine final : public Engine, public std::enable_shared_from_this<Loc
   void finish(Lock&, const WorkPtr&, std::function<detail::TaskState::Calls()> end);
 
   const PoolOptions options_;
-  const bool inline_;
+  const bool in_caller_;
   mutable std::mutex mutex_;
   std::condition_variable work_, room_, idle_;
   std::shared_ptr<Waiting> waiting_;

@@ -193,7 +193,7 @@ void memory_as_result(Pool& pool) {
 }
 
 void debugging() {
-  Pool inline_pool({.where = Where::inline_});
+  Pool inline_pool({.where = Where::caller});
   std::printf("%d\n", inline_pool.submit([](int x) { return x + 1; }, 41).value());  // 42
 }
 

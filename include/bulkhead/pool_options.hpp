@@ -50,7 +50,7 @@ struct Initializer {
 enum class Where : std::uint8_t {
   processes,
   threads,  // of this process
-  inline_,  // in submit() itself, and map()
+  caller,   // in submit() itself, and map()
 };
 
 struct PoolOptions {

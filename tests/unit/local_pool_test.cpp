@@ -86,7 +86,7 @@ TEST_P(LocalPool, asks_tasks_and_items_over_their_time_to_stop) {
   EXPECT_FALSE(Pool::stop_requested());
 }
 
-INSTANTIATE_TEST_SUITE_P(Everywhere, LocalPool, testing::Values(Where::threads, Where::inline_),
+INSTANTIATE_TEST_SUITE_P(Everywhere, LocalPool, testing::Values(Where::threads, Where::caller),
                          [](const auto& parameter) {
                            return std::string(parameter.param == Where::threads ? "threads"
                                                                                 : "inline");
