@@ -51,7 +51,8 @@ function(bulkhead_precompiled name)
     target_link_libraries(${name} PRIVATE Boost::headers nlohmann_json::nlohmann_json bulkhead_build_flags)
     target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
     target_precompile_headers(${name} PRIVATE ${ARGN})
-    set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
+    # Not by ccache: it was seen to bring back what an older version of a header had been made into.
+    set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF CXX_COMPILER_LAUNCHER "")
   endif()
 endfunction()
 set(heavy_headers <algorithm> <chrono> <filesystem> <functional> <map> <memory> <nlohmann/json.hpp> <string>
