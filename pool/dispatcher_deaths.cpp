@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <climits>
 #include <string>
 
 #include "pool/crash_words.hpp"
@@ -197,7 +198,11 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
     const TaskFailure failure = ended_by_us ? failure_of_ending(ending->cause) : death;
     if ((*work)->range) {
       const bool retry = (*work)->options.on_crash != OnCrash::fail && !ended_by_us;
-      if ((*work)->range->lose_part(seat.index(), failure, retry ? (*work)->options.retries : 0)) {
+      unsigned retries = retry ? (*work)->options.retries : 0;
+      // The item that was meant had ended when the signal came, and the next had begun.
+      const auto at = (*work)->range->timed_item(seat.index());
+      if (ended_by_us && at && at->item != ending->item) retries = UINT_MAX;
+      if ((*work)->range->lose_part(seat.index(), failure, retries)) {
         ++stats_.retried;
       }
       settle_range(*work);

@@ -72,6 +72,7 @@ void Dispatcher::take_answer(Seat& seat, const Seat::Incoming& incoming) {
   }
   if (incoming.report.kind == Report::Kind::failure) {
     TaskFailure failure = unpack_failure_report(incoming.body);
+    failure.attempts = work->attempts + 1;
     if (!work->range) return finish(work, std::move(failure));
     work->range->end_part(seat.index());  // it could not even begin: nobody else could
     work->range->give_up(failure);

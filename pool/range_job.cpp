@@ -129,6 +129,9 @@ void RangeJob::take_failure(std::uint32_t item, TaskFailure failure) {
 }
 
 void RangeJob::fail_item(std::uint32_t item, TaskFailure failure) {
+  const auto before = attempts_.find(item);
+  if (failure.attempts == 0)
+    failure.attempts = 1 + (before != attempts_.end() ? before->second : 0);
   failures_.emplace(item, std::move(failure));
   // sync claim.mark: release; pairs with is_undone(); as above
   ledger().mark(item).store(ItemMark::failed, std::memory_order_release);

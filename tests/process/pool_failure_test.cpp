@@ -377,7 +377,7 @@ TEST(PoolFailure, of_a_task_that_forks_or_closes_everything_does_not_stop_the_po
 
 TEST(PoolFailure, of_nothing_is_seen_when_many_threads_submit_and_cancel) {
   Pool pool({.workers = 2, .pending_max = 64, .grace = 10ms});
-  const int each = sanitized ? 500 : 2500;
+  const int each = (sanitized ? 500 : 2500) * test::rounds(1);
   std::atomic<int> results{0}, cancelled{0}, timed_out{0}, other{0};
   std::vector<std::thread> threads;
   for (unsigned seed = 0; seed < 4; ++seed) {

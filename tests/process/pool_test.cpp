@@ -246,6 +246,7 @@ TEST(Pool, lists_items_that_throw_and_has_all_other_results) {
   EXPECT_EQ(mapped.failures[0].item, 10U);
   EXPECT_EQ(mapped.failures[1].item, 500U);
   EXPECT_EQ(mapped.failures[1].failure.in_words(), "std::invalid_argument: not 500");
+  EXPECT_EQ(mapped.failures[1].failure.attempts, 1U);
   EXPECT_EQ(mapped.values[499], 499U);
 }
 
