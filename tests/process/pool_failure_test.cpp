@@ -190,7 +190,7 @@ TEST(PoolFailure, ends_an_item_that_takes_too_long_and_no_other) {
   Pool pool({.workers = 2, .grace = 10ms});
   std::vector<int> items(200);
   std::iota(items.begin(), items.end(), 0);
-  const auto mapped = pool.map_with({.timeout = 50ms}, items, [](int x) {
+  const auto mapped = pool.map_with({.timeout = 500ms}, items, [](int x) {
     if (x == 100)
       for (;;) ::pause();
     return x;
@@ -202,7 +202,7 @@ TEST(PoolFailure, ends_an_item_that_takes_too_long_and_no_other) {
 
 TEST(PoolFailure, of_an_item_that_stops_in_time_is_its_own_and_costs_no_worker) {
   Pool pool({.workers = 1, .grace = 60s});
-  const auto mapped = pool.map_with({.timeout = 20ms}, std::vector<int>{0, 1, 2, 3}, [](int item) {
+  const auto mapped = pool.map_with({.timeout = 500ms}, std::vector<int>{0, 1, 2, 3}, [](int item) {
     while (item == 1 && !Pool::stop_requested()) ::sched_yield();
     return Pool::stop_requested() ? -1 : item;
   });

@@ -76,7 +76,7 @@ TEST_P(LocalPool, asks_tasks_and_items_over_their_time_to_stop) {
   auto late = pool.submit_with({.timeout = 1ms}, until_stopped);
   ASSERT_FALSE(late.get());
   EXPECT_EQ(late.failure()->cause, FailureCause::timed_out);
-  const auto mapped = pool.map_with({.timeout = 5ms}, std::vector<int>{0, 1, 2}, [](int x) {
+  const auto mapped = pool.map_with({.timeout = 200ms}, std::vector<int>{0, 1, 2}, [](int x) {
     while (x == 1 && !Pool::stop_requested()) ::sched_yield();
     return x;
   });
