@@ -26,6 +26,7 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/detail/task_function.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/error.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/future.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/future_async.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/loan.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/pool.hpp
