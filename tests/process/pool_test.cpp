@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -323,6 +324,30 @@ TEST(Pool, grows_and_shrinks) {
   EXPECT_EQ(pool.submit([] { return 1; }).get(patience()).value(), 1);
   const auto sum = pool.map(numbers_up_to(1000), [](std::uint64_t x) { return x; });
   EXPECT_TRUE(sum.complete());
+}
+
+// One thread that waits takes reports itself, with the doorbells disarmed.
+TEST(Pool, tells_who_sleeps_after_somebody_has_looked_for_another_result) {
+  Pool pool({.workers = 1});
+  for (int round = 0; round < 10; ++round) {
+    test::Signs signs(2);
+    // Ends while we look for it, in one round or another.
+    auto first = pool.submit(
+        [round](test::Signs& all) {
+          while (!all.given(0)) {
+          }
+          for (int turn = 0; turn < 5000 * round; ++turn) asm volatile("");
+        },
+        signs);
+    auto second = pool.submit([](test::Signs& all) { all.await(1); }, signs);
+    std::promise<void> told;
+    second.then([&told](const Future<void>&) { told.set_value(); });
+    EXPECT_FALSE(pool.drain(Deadline::in(30ms)));  // by then the pool's thread is fast asleep
+    signs.give(0);
+    EXPECT_TRUE(first.get(patience()));
+    signs.give(1);
+    ASSERT_EQ(told.get_future().wait_for(60s), std::future_status::ready);
+  }
 }
 
 TEST(Pool, runs_its_initializer_in_each_worker_first) {
