@@ -88,6 +88,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   void hear_zygote();
   void open_channels();
 
+  void become_ready(Seat&);
   void retire_if_due(Seat&);
   void on_death(Seat&, int code, int status);
   void lose_zygote(const Error&);

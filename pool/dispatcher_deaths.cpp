@@ -130,8 +130,7 @@ void Dispatcher::open_channels() {
     if (!opened || !*opened) continue;  // one that failed is dead: the zygote says so
     seat->state = Seat::State::starting;
     if (!options_.initializer.function) {
-      seat->state = Seat::State::ready;
-      failed_starts_ = 0;
+      become_ready(*seat);
       continue;
     }
     Order order;
@@ -142,13 +141,17 @@ void Dispatcher::open_channels() {
 
 void Dispatcher::initialised(Seat& seat, const Seat::Incoming& incoming) {
   if (incoming.report.kind == Report::Kind::value) {
-    seat.state = Seat::State::ready;
-    failed_starts_ = 0;
-    return;
+    return become_ready(seat);
   }
   start_failure_ = "its initializer failed: " + unpack_failure_report(incoming.body).in_words();
   seat.state = Seat::State::leaving;
   seat.signal(SIGKILL);
+}
+
+void Dispatcher::become_ready(Seat& seat) {
+  seat.state = Seat::State::ready;
+  failed_starts_ = 0;
+  retire_if_due(seat);  // the pool may have become smaller meanwhile
 }
 
 void Dispatcher::retire_if_due(Seat& seat) {

@@ -326,6 +326,15 @@ TEST(Pool, grows_and_shrinks) {
   EXPECT_TRUE(sum.complete());
 }
 
+TEST(Pool, shrinks_before_its_workers_are_up) {
+  Pool pool({.workers = 8});
+  pool.resize(1);
+  const auto limit = patience();
+  while (pool.stats().died < 7 && !limit.expired()) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().died, 7U);
+  EXPECT_LE(pool.pids().size(), 1U);
+}
+
 // One thread that waits takes reports itself, with the doorbells disarmed.
 TEST(Pool, tells_who_sleeps_after_somebody_has_looked_for_another_result) {
   Pool pool({.workers = 1});
