@@ -256,8 +256,11 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
     const auto at = std::find(under_way.begin(), under_way.end(), work);
     if (at == under_way.end()) continue;
     if (!seat->take_back(work->number)) {
-      begin_ending(*seat, *work, FailureCause::cancelled);
+      // Whether it has ended, or what was run before it, which may be the one that is being ended here.
+      take_reports(*seat);
       wake();
+      if (!pending_.contains(work->number)) return false;
+      begin_ending(*seat, *work, FailureCause::cancelled);
       return true;
     }
     under_way.erase(at);

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -140,6 +141,32 @@ TEST(PoolFailure, cancels_what_waits_without_running_it) {
   EXPECT_TRUE(running.get(patience()));
   EXPECT_TRUE(pool.drain(patience()));
   EXPECT_FALSE(signs.given(1));
+}
+
+TEST(PoolFailure, to_end_in_time_is_no_other_tasks_affair) {
+  Pool pool({.workers = 1, .grace = 60s});
+  for (int round = 0; round < 100; ++round) {
+    test::Signs signs(2);
+    auto first = pool.submit(
+        [](test::Signs& all) {
+          while (!all.given(0)) {
+          }
+        },
+        signs);
+    auto second = pool.submit(
+        [](test::Signs& all) {
+          all.give(1);
+          while (!Pool::stop_requested()) ::sched_yield();
+        },
+        signs);
+    signs.give(0);
+    while (!signs.given(1)) {
+    }
+    EXPECT_FALSE(first.cancel());  // it has ended, whether anybody has looked or not
+    EXPECT_TRUE(second.cancel());
+    ASSERT_TRUE(second.wait(patience())) << round;
+    EXPECT_EQ(second.failure()->cause, FailureCause::cancelled);
+  }
 }
 
 TEST(PoolFailure, tries_again_what_may_be_run_twice) {
