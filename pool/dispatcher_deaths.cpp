@@ -208,7 +208,8 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
       lose_task(seat, *work, failure, (*work)->number == running);
     }
   }
-  if (!start_failure_.empty() || (!had_started && !was_told)) {
+  // Who dies with the zygote could not help it.
+  if (!start_failure_.empty() || (!had_started && !was_told && zygote_)) {
     const std::string why = start_failure_.empty() ? death.error.context : start_failure_;
     start_failure_.clear();
     if (++failed_starts_ >= failed_starts_max) {
@@ -237,12 +238,17 @@ void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failur
 
 // Its workers die with it, each by the kernel's hand.
 void Dispatcher::lose_zygote(const Error&) {
-  zygote_->sweep();
   zygote_.reset();
+  const bool none_was_up = std::none_of(seats_.begin(), seats_.end(), [](const auto& seat) {
+    return seat->state == Seat::State::ready || seat->state == Seat::State::leaving;
+  });
   for (auto& seat : seats_) {
     if (seat->state == Seat::State::empty) continue;
     seat->await_death();
     on_death(*seat, CLD_KILLED, SIGKILL);
+  }
+  if (none_was_up && ++failed_starts_ >= failed_starts_max) {
+    could_not_start(make_error(Errc::exec_failed, "the pool's zygote dies before it has a worker"));
   }
 }
 

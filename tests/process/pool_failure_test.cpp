@@ -327,6 +327,16 @@ TEST(PoolFailure, of_the_zygote_replaces_it_and_its_workers) {
   await_end(worker);
 }
 
+TEST(PoolFailure, of_the_zygote_before_its_workers_are_up_fails_no_task) {
+  for (int round = 0; round < test::rounds(5); ++round) {
+    Pool pool({.workers = 4, .initializer = [] { ::sched_yield(); }});
+    auto task = pool.submit([] { return 5; });
+    for (const pid_t zygote : test::children()) ::kill(zygote, SIGKILL);
+    const auto result = task.get(patience());
+    ASSERT_TRUE(result) << result.error().to_string();
+  }
+}
+
 TEST(PoolFailure, of_the_owner_ends_every_process) {
   auto pipe = base::make_pipe().value();
   base::SpawnPlan plan;
