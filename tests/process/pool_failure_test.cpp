@@ -337,6 +337,45 @@ TEST(PoolFailure, of_the_zygote_before_its_workers_are_up_fails_no_task) {
   }
 }
 
+pid_t start_daemon(Pool& pool) {
+  return pool
+      .submit([] {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+          ::setsid();
+          for (;;) ::pause();
+        }
+        return static_cast<int>(pid);
+      })
+      .get(patience())
+      .value();
+}
+
+TEST(PoolFailure, to_be_the_only_one_with_its_descriptors_leaves_nothing_behind) {
+  pid_t daemon = 0, copy = 0;
+  {
+    Pool pool({.workers = 1});
+    daemon = start_daemon(pool);
+    copy = ::fork();
+    if (copy == 0) {
+      for (;;) ::pause();
+    }
+  }
+  await_end(daemon);
+  ::kill(copy, SIGKILL);
+  ::waitpid(copy, nullptr, 0);
+}
+
+TEST(PoolFailure, of_a_zygote_to_run_leaves_nothing_behind) {
+  pid_t daemon = 0;
+  {
+    Pool pool({.workers = 1});
+    daemon = start_daemon(pool);
+    for (const pid_t zygote : test::children()) ::kill(zygote, SIGSTOP);
+  }
+  await_end(daemon);
+}
+
 TEST(PoolFailure, of_the_owner_ends_every_process) {
   auto pipe = base::make_pipe().value();
   base::SpawnPlan plan;
