@@ -136,7 +136,7 @@ void Dispatcher::help(const detail::TaskState& state, Deadline deadline) {
         // A waiting thread's next sleep ends by the pool's thread, so the doorbells have to ring for that; and others
         // may wait for what is still under way, while that thread is asleep.
         if (!state.ready() || fast_asleep_) arm_all();
-        if (!calls_.empty()) wake();
+        if (!calls_.empty() || refused_) wake();
         return;
       }
     }

@@ -75,6 +75,42 @@ TEST(Pool, hands_sealed_buffers_there_and_back_without_a_copy) {
   EXPECT_EQ(got->bytes()[49'999], std::byte{9});
 }
 
+// More than the channel holds, so that some are sent only at the second try.
+TEST(Pool, brings_each_task_its_own_array_when_the_channel_is_full) {
+  Pool pool({.workers = 1});
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 100; ++i) {
+    auto array = SharedArray<int>::create(1).value();
+    array[0] = i;
+    futures.push_back(
+        pool.submit([](const std::string&, const SharedArray<int>& own) { return own[0]; },
+                    std::string(30'000, '.'), array));
+  }
+  for (int i = 0; i < 100; ++i) {
+    const auto result = futures[static_cast<std::size_t>(i)].get(patience());
+    ASSERT_TRUE(result) << i << ": " << result.error().to_string();
+    EXPECT_EQ(*result, i);
+  }
+}
+
+TEST(Pool, refuses_more_arrays_at_once_than_its_socket_holds) {
+  Pool pool({.workers = 1});
+  const auto arrays = [](std::size_t count) {
+    std::vector<SharedArray<int>> all;
+    while (all.size() < count) all.push_back(SharedArray<int>::create(1).value());
+    return all;
+  };
+  const auto count = [](const std::vector<SharedArray<int>>& all) { return all.size(); };
+  EXPECT_EQ(pool.submit(count, arrays(128)).get(patience()).value(), 128U);
+  EXPECT_TRUE(pool.submit(count, arrays(129)).get(patience()).error().is(Errc::out_of_budget));
+  const auto refused = pool.map(arrays(400), [](const SharedArray<int>& one) { return one[0]; });
+  EXPECT_EQ(refused.failures.size(), 1U);
+  const auto results = pool.submit(arrays, std::size_t{129}).get(patience());
+  ASSERT_FALSE(results);
+  EXPECT_TRUE(results.error().is(Errc::out_of_budget)) << results.error().to_string();
+  EXPECT_EQ(pool.submit(arrays, std::size_t{128}).get(patience()).value().size(), 128U);
+}
+
 TEST(Pool, shares_an_array_that_tasks_write_by_ranges) {
   Pool pool({.workers = 2});
   auto array = SharedArray<std::uint64_t>::create(1000).value();
