@@ -101,16 +101,13 @@ std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work)
   if (!has_room(work->bytes()) && std::this_thread::get_id() != thread_.get_id()) {
     room_.wait(lock, [&] { return closing_ || has_room(work->bytes()); });
   }
+  if (closing_)
+    return refuse(work, FailureCause::closed, make_error(Errc::closed, "the pool has ended"));
+  if (const auto fits = check_attachments(work->attachments.size()); !fits)
+    return refuse(work, FailureCause::could_not_start, fits.error());
   work->number = ++last_number_;
   work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
   auto state = work->state;
-  if (closing_) {
-    TaskFailure failure;
-    failure.cause = FailureCause::closed;
-    failure.error = make_error(Errc::closed, "the pool has ended");
-    finish(work, std::move(failure));
-    return state;
-  }
   pending_bytes_ += work->bytes();
   pending_.emplace(work->number, work);
   const bool waits_behind = !queue_.empty();
@@ -127,6 +124,17 @@ std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work)
   return state;
 }
 
+std::shared_ptr<detail::TaskState> Dispatcher::refuse(const WorkPtr& work, FailureCause cause,
+                                                      Error why) {
+  work->number = ++last_number_;
+  work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+  TaskFailure failure;
+  failure.cause = cause;
+  failure.error = std::move(why);
+  finish(work, std::move(failure));
+  return work->state;
+}
+
 void Dispatcher::put_in_queue(WorkPtr work, bool first) {
   auto& line = queue_[work->options.priority];
   if (first) {
@@ -138,6 +146,7 @@ void Dispatcher::put_in_queue(WorkPtr work, bool first) {
 
 // In the order of priority, as long as somebody can take it.
 void Dispatcher::dispatch() {
+  refused_ = false;
   for (auto entry = queue_.begin(); entry != queue_.end();) {
     auto& line = entry->second;
     while (!line.empty()) {
@@ -226,6 +235,7 @@ bool Dispatcher::give_task(Seat& seat, const WorkPtr& work) {
   const auto sent = seat.send(order, work->body, work->attachments);
   if (!sent) {
     seat.forget_offer(work->number);
+    refused_ |= sent.error().is(Errc::would_block) && seat.under_way.empty();
     if (sent.error().is(Errc::would_block) || sent.error().is(Errc::peer_died) ||
         sent.error().is(Errc::closed)) {
       return false;  // later, or by another
@@ -257,7 +267,7 @@ bool Dispatcher::is_watchful() const {
   const bool unarmed = std::any_of(seats_.begin(), seats_.end(), [](const auto& seat) {
     return !seat->under_way.empty() && !seat->is_armed();
   });
-  return unarmed || clock::now() - last_submit_ < watchful_time;
+  return unarmed || refused_ || clock::now() - last_submit_ < watchful_time;
 }
 
 // Until a worker, the zygote or a clock has something to say.

@@ -65,6 +65,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
 
   // Each with the lock held.
   std::shared_ptr<detail::TaskState> enqueue(Lock&, WorkPtr);
+  std::shared_ptr<detail::TaskState> refuse(const WorkPtr&, FailureCause, Error why);
   void put_in_queue(WorkPtr, bool first);
   bool has_room(std::size_t bytes) const noexcept;
   void begin_missing();
@@ -88,6 +89,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   void hear_zygote();
   void open_channels();
 
+  void become_ready(Seat&);
   void retire_if_due(Seat&);
   void on_death(Seat&, int code, int status);
   void lose_zygote(const Error&);
@@ -124,6 +126,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   bool closing_ = false;
   // The pool's thread lies in a sleep that only a doorbell or wake() ends; else it looks around every millisecond.
   bool fast_asleep_ = false;
+  bool refused_ = false;  // an idle worker's channel was full; nobody tells when it is not
   clock::time_point last_submit_{};
   std::vector<std::function<void()>> calls_;  // of futures that are ready, for the pool's thread
 

@@ -131,8 +131,7 @@ void Dispatcher::open_channels() {
     if (!opened || !*opened) continue;  // one that failed is dead: the zygote says so
     seat->state = Seat::State::starting;
     if (!options_.initializer.function) {
-      seat->state = Seat::State::ready;
-      failed_starts_ = 0;
+      become_ready(*seat);
       continue;
     }
     Order order;
@@ -143,13 +142,17 @@ void Dispatcher::open_channels() {
 
 void Dispatcher::initialised(Seat& seat, const Seat::Incoming& incoming) {
   if (incoming.report.kind == Report::Kind::value) {
-    seat.state = Seat::State::ready;
-    failed_starts_ = 0;
-    return;
+    return become_ready(seat);
   }
   start_failure_ = "its initializer failed: " + unpack_failure_report(incoming.body).in_words();
   seat.state = Seat::State::leaving;
   seat.signal(SIGKILL);
+}
+
+void Dispatcher::become_ready(Seat& seat) {
+  seat.state = Seat::State::ready;
+  failed_starts_ = 0;
+  retire_if_due(seat);  // the pool may have become smaller meanwhile
 }
 
 void Dispatcher::retire_if_due(Seat& seat) {
@@ -210,7 +213,8 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
       lose_task(seat, *work, failure, (*work)->number == running);
     }
   }
-  if (!start_failure_.empty() || (!had_started && !was_told)) {
+  // Who dies with the zygote could not help it.
+  if (!start_failure_.empty() || (!had_started && !was_told && zygote_)) {
     const std::string why = start_failure_.empty() ? death.error.context : start_failure_;
     start_failure_.clear();
     if (++failed_starts_ >= failed_starts_max) {
@@ -239,12 +243,17 @@ void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failur
 
 // Its workers die with it, each by the kernel's hand.
 void Dispatcher::lose_zygote(const Error&) {
-  zygote_->sweep();
   zygote_.reset();
+  const bool none_was_up = std::none_of(seats_.begin(), seats_.end(), [](const auto& seat) {
+    return seat->state == Seat::State::ready || seat->state == Seat::State::leaving;
+  });
   for (auto& seat : seats_) {
     if (seat->state == Seat::State::empty) continue;
     seat->await_death();
     on_death(*seat, CLD_KILLED, SIGKILL);
+  }
+  if (none_was_up && ++failed_starts_ >= failed_starts_max) {
+    could_not_start(make_error(Errc::exec_failed, "the pool's zygote dies before it has a worker"));
   }
 }
 
@@ -258,8 +267,11 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
     const auto at = std::find(under_way.begin(), under_way.end(), work);
     if (at == under_way.end()) continue;
     if (!seat->take_back(work->number)) {
-      begin_ending(*seat, *work, FailureCause::cancelled);
+      // Whether it has ended, or what was run before it, which may be the one that is being ended here.
+      take_reports(*seat);
       wake();
+      if (!pending_.contains(work->number)) return false;
+      begin_ending(*seat, *work, FailureCause::cancelled);
       return true;
     }
     under_way.erase(at);

@@ -13,15 +13,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::submit_range(detail::RangeWork ra
   work->options = range.options;
   Lock lock(mutex_);
   auto job = RangeJob::create(std::move(range), static_cast<std::uint32_t>(seats_.size()));
-  if (!job) {
-    work->number = ++last_number_;
-    work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
-    TaskFailure failure;
-    failure.cause = FailureCause::could_not_start;
-    failure.error = job.error();
-    finish(work, failure);
-    return work->state;
-  }
+  if (!job) return refuse(work, FailureCause::could_not_start, job.error());
   work->range = std::move(*job);
   work->attachments.push_back(detail::attachment_of(work->range->memory()));
   for (const auto& attachment : work->range->input_attachments())

@@ -134,9 +134,10 @@ void Dispatcher::help(const detail::TaskState& state, Deadline deadline) {
                         deadline.expired() ||
                         (looks % 64 == 63 && clock::now() - start > help_time);
       if (over) {
-        // A waiting thread's next sleep ends by the pool's thread, so the doorbells have to ring for that.
-        if (!state.ready()) arm_all();
-        if (!calls_.empty()) wake();
+        // A waiting thread's next sleep ends by the pool's thread, so the doorbells have to ring for that; and others
+        // may wait for what is still under way, while that thread is asleep.
+        if (!state.ready() || fast_asleep_) arm_all();
+        if (!calls_.empty() || refused_) wake();
         return;
       }
     }

@@ -7,7 +7,8 @@
 
 namespace bulkhead::pool {
 
-Result<void> send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> fds) {
+Result<void> send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                         bool wait) {
   BULKHEAD_ASSERT(fds.size() <= packet_fds_max);
   iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(packet_fds_max * sizeof(int))] = {};
@@ -24,8 +25,10 @@ Result<void> send_packet(int socket, std::span<const std::byte> bytes, std::span
     std::memcpy(CMSG_DATA(head), fds.data(), fds.size() * sizeof(int));
   }
   for (;;) {
-    if (::sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return {};
+    if (::sendmsg(socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0) return {};
     if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return make_error(Errc::would_block, "the queue to the pool's other end is full");
     if (errno == EPIPE || errno == ECONNRESET)
       return make_error(Errc::closed, "the pool's other end");
     return errno_error(errno, "send to the pool's other end");

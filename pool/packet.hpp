@@ -14,9 +14,10 @@ namespace bulkhead::pool {
 
 inline constexpr std::size_t packet_fds_max = 8;
 
-// Blocks while the peer's queue is full. `fds` are borrowed. Errors: closed when the peer is gone; the system's.
+// While the peer's queue is full: blocks, or would_block where `wait` is false. `fds` are borrowed. Errors: closed when the
+// peer is gone; the system's.
 Result<void> send_packet(int socket, std::span<const std::byte> bytes,
-                         std::span<const int> fds = {});
+                         std::span<const int> fds = {}, bool wait = true);
 
 struct Packet {
   std::size_t bytes = 0;

@@ -128,6 +128,7 @@ void Seat::clear() noexcept {
   pid_ = 0;
   birth_ = 0;
   offered_ = {};
+  ahead_ = 0;
   tasks_done = 0;
   armed_ = false;
   ending.reset();
@@ -145,20 +146,44 @@ Result<void> Seat::send(const Order& order, std::span<const std::byte> body,
     sealed = std::move(*buffer);
     head.body = detail::next_attachment_number();
   }
-  head.attachments = static_cast<std::uint32_t>(attachments.size()) +
-                     static_cast<std::uint32_t>(sealed.has_value());
   for (const auto& attachment : attachments) {
-    if (auto sent = send_attachment(side_.get(), attachment.number, attachment.fd); !sent)
-      return sent;
+    if (auto sent = send_ahead(attachment.number, attachment.fd); !sent) return sent;
   }
   if (sealed) {
-    if (auto sent = send_attachment(side_.get(), head.body, sealed->fd()); !sent) return sent;
+    if (auto sent = send_ahead(head.body, sealed->fd()); !sent) return sent;
     body = {};
   }
+  auto sent = send_order(head, body);
+  if (!sent) discard_ahead();
+  return sent;
+}
+
+Result<void> Seat::send_ahead(std::uint64_t number, int fd) {
+  auto sent = send_attachment(side_.get(), number, fd, false);
+  if (sent) {
+    ++ahead_;
+  } else {
+    discard_ahead();
+  }
+  return sent;
+}
+
+// What its order did not follow would be taken for that of the next one. Where this cannot be sent either, the next order
+// counts them in.
+void Seat::discard_ahead() {
+  Order discard;
+  discard.kind = Order::Kind::discard;
+  if (ahead_ != 0) (void)send_order(discard, {});
+}
+
+Result<void> Seat::send_order(Order head, std::span<const std::byte> body) {
+  head.attachments = ahead_;
   outgoing_.resize(sizeof head + body.size());
   std::memcpy(outgoing_.data(), &head, sizeof head);
   if (!body.empty()) std::memcpy(outgoing_.data() + sizeof head, body.data(), body.size());
-  return endpoint_->send(outgoing_, Deadline::now());
+  auto sent = endpoint_->send(outgoing_, Deadline::now());
+  if (sent) ahead_ = 0;
+  return sent;
 }
 
 std::optional<std::uint32_t> Seat::offer(std::uint64_t task) noexcept {

@@ -62,7 +62,7 @@ class Seat {
   // Forgets the process, which is dead. What it had not done stays in `under_way` for the caller.
   void clear() noexcept;
 
-  // Sends. would_block: later, nothing was sent but perhaps attachments of it.
+  // Sends. would_block: later.
   Result<void> send(const Order&, std::span<const std::byte> body,
                     std::span<const detail::Attachment> attachments);
   // Offers a call, which can be taken back until the worker begins it. nullopt: too many are on the way.
@@ -115,6 +115,9 @@ class Seat {
   std::optional<clock::time_point> task_deadline;  // of the task that runs
 
  private:
+  Result<void> send_ahead(std::uint64_t number, int fd);
+  void discard_ahead();
+  Result<void> send_order(Order head, std::span<const std::byte> body);
   SeatPage* page() const noexcept { return reinterpret_cast<SeatPage*>(page_.data()); }
 
   const std::uint32_t index_;
@@ -126,6 +129,7 @@ class Seat {
   std::optional<Message> incoming_;
   std::optional<SealedBuffer> large_body_;
   bool armed_ = false;
+  std::uint32_t ahead_ = 0;                          // attachments that no order has named yet
   std::array<std::uint64_t, offers_max> offered_{};  // as far as we know: by place; 0: none
   Bytes outgoing_;
 };

@@ -91,8 +91,15 @@ TaskFailure unreadable_failure() {
 
 }  // namespace
 
-Result<void> send_attachment(int socket, std::uint64_t number, int fd) {
-  return send_packet(socket, bytes_of_value(number), std::array{fd});
+Result<void> check_attachments(std::size_t count) {
+  if (count <= attachments_max) return {};
+  return make_error(Errc::out_of_budget, std::to_string(count) +
+                                             " shared arrays and buffers in one call, of " +
+                                             std::to_string(attachments_max) + " at the most");
+}
+
+Result<void> send_attachment(int socket, std::uint64_t number, int fd, bool wait) {
+  return send_packet(socket, bytes_of_value(number), std::array{fd}, wait);
 }
 
 Result<std::optional<Arrival>> take_attachment(int socket, bool wait) {

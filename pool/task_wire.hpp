@@ -28,7 +28,12 @@ inline constexpr std::size_t channel_message_max = std::size_t{64} << 10;
 
 // From the owner. The body follows, or lies in an attachment.
 struct Order {
-  enum class Kind : std::uint32_t { call = 1, range = 2, retire = 3 };
+  enum class Kind : std::uint32_t {
+    call = 1,
+    range = 2,
+    retire = 3,
+    discard = 4,  // attachments of an order that could not be sent
+  };
   Kind kind = Kind::call;
   std::uint32_t function = 0;
   std::uint64_t task = 0;
@@ -67,8 +72,13 @@ std::optional<std::pair<Head, std::span<const std::byte>>> split(
   return std::pair{head, message.subspan(sizeof head)};
 }
 
-// On the socket: a descriptor with its number. The worker's first is its segment, number 0.
-Result<void> send_attachment(int socket, std::uint64_t number, int fd);
+// A body may name so many: the socket holds about 270 of them, and nobody takes them before the message that names them.
+inline constexpr std::size_t attachments_max = 128;
+Result<void> check_attachments(std::size_t count);  // Errors: out_of_budget
+
+// On the socket: a descriptor with its number. The worker's first is its segment, number 0. Errors: would_block, if not
+// `wait`; of the system.
+Result<void> send_attachment(int socket, std::uint64_t number, int fd, bool wait);
 struct Arrival {
   std::uint64_t number = 0;
   base::UniqueFd fd;

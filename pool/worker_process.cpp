@@ -98,7 +98,7 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
   void obey(const Order& order, std::span<const std::byte> inline_body) {
     try {
       take_arrivals(order.attachments);
-      if (!take_up(order)) return arrived_.clear();
+      if (order.kind == Order::Kind::discard || !take_up(order)) return arrived_.clear();
       task_ = order.task;
       current_task = order.task;
       // Stays until the next: who dies between two tasks is running one that has been reported.
@@ -171,10 +171,11 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
   }
 
   void send_along(const detail::Attachment& attachment) {
-    or_throw(send_attachment(side_.get(), attachment.number, attachment.fd));
+    or_throw(send_attachment(side_.get(), attachment.number, attachment.fd, true));
   }
 
   void report(Report head, const detail::BodyWriter& result) {
+    or_throw(check_attachments(result.attachments().size()));
     for (const auto& attachment : result.attachments()) send_along(attachment);
     head.attachments = result.attachments().size();
     report(head, result.bytes());
@@ -224,7 +225,7 @@ Result<Channel> open_channel(std::vector<base::UniqueFd>& fds) {
   bells.fds.push_back(std::move(fds[message_bell_fd]));
   bells.fds.push_back(std::move(fds[space_bell_fd]));
   (*endpoint)->post(std::move(bells));
-  if (auto sent = send_attachment(fds[side_fd].get(), 0, (*endpoint)->segment_fd()); !sent) {
+  if (auto sent = send_attachment(fds[side_fd].get(), 0, (*endpoint)->segment_fd(), true); !sent) {
     return sent.error();
   }
   return Channel(std::move(*endpoint));

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/process_tree.hpp"
@@ -121,14 +123,15 @@ Result<Zygote> Zygote::start(unsigned processors) {
 
 Zygote::~Zygote() {
   if (!socket_.is_open()) return;  // moved from
+  // Also where a fork of this process has the socket, too.
+  ::shutdown(socket_.get(), SHUT_RDWR);
   socket_.reset();
-  // Longer only where a process waits in the kernel and cannot be killed; then the zygote goes on alone.
+  (void)child_.send_signal(SIGCONT);  // it may have been stopped
+  // Longer only where a process waits in the kernel and cannot be killed.
   constexpr auto patience = std::chrono::seconds(5);
-  (void)child_.wait(Deadline::in(patience));
-}
-
-void Zygote::sweep() const noexcept {
-  constexpr auto patience = std::chrono::seconds(5);
+  const auto end = child_.wait(Deadline::in(patience));
+  if (end && std::holds_alternative<base::Exited>(*end)) return;
+  (void)child_.send_signal(SIGKILL);
   (void)base::kill_tree({.cookie = cookie_}, Deadline::in(patience));
 }
 

@@ -21,7 +21,8 @@ class Zygote {
 
   Zygote(Zygote&&) noexcept = default;
   Zygote& operator=(Zygote&&) noexcept = default;
-  // Waits until it has ended every process that is left of its workers, and itself.
+  // Waits until it has ended every process that is left of its workers, and itself. Where it was killed, ends what its
+  // workers had started, which nobody else does then.
   ~Zygote();
 
   int socket() const noexcept { return socket_.get(); }
@@ -33,8 +34,6 @@ class Zygote {
   };
   // nullopt: it has nothing to say. Errors: closed, and all workers are gone with it.
   Result<std::optional<Heard>> hear();
-  // After its own death: ends what its workers had started, which nobody else does then.
-  void sweep() const noexcept;
 
  private:
   Zygote(base::ChildProcess child, base::UniqueFd socket, std::string cookie) noexcept

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -140,6 +141,32 @@ TEST(PoolFailure, cancels_what_waits_without_running_it) {
   EXPECT_TRUE(running.get(patience()));
   EXPECT_TRUE(pool.drain(patience()));
   EXPECT_FALSE(signs.given(1));
+}
+
+TEST(PoolFailure, to_end_in_time_is_no_other_tasks_affair) {
+  Pool pool({.workers = 1, .grace = 60s});
+  for (int round = 0; round < 100; ++round) {
+    test::Signs signs(2);
+    auto first = pool.submit(
+        [](test::Signs& all) {
+          while (!all.given(0)) {
+          }
+        },
+        signs);
+    auto second = pool.submit(
+        [](test::Signs& all) {
+          all.give(1);
+          while (!Pool::stop_requested()) ::sched_yield();
+        },
+        signs);
+    signs.give(0);
+    while (!signs.given(1)) {
+    }
+    EXPECT_FALSE(first.cancel());  // it has ended, whether anybody has looked or not
+    EXPECT_TRUE(second.cancel());
+    ASSERT_TRUE(second.wait(patience())) << round;
+    EXPECT_EQ(second.failure()->cause, FailureCause::cancelled);
+  }
 }
 
 TEST(PoolFailure, tries_again_what_may_be_run_twice) {
@@ -298,6 +325,55 @@ TEST(PoolFailure, of_the_zygote_replaces_it_and_its_workers) {
   EXPECT_EQ(running.get(patience()).value(), 2);
   EXPECT_EQ(pool.submit([] { return 5; }).get(patience()).value(), 5);
   await_end(worker);
+}
+
+TEST(PoolFailure, of_the_zygote_before_its_workers_are_up_fails_no_task) {
+  for (int round = 0; round < test::rounds(5); ++round) {
+    Pool pool({.workers = 4, .initializer = [] { ::sched_yield(); }});
+    auto task = pool.submit([] { return 5; });
+    for (const pid_t zygote : test::children()) ::kill(zygote, SIGKILL);
+    const auto result = task.get(patience());
+    ASSERT_TRUE(result) << result.error().to_string();
+  }
+}
+
+pid_t start_daemon(Pool& pool) {
+  return pool
+      .submit([] {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+          ::setsid();
+          for (;;) ::pause();
+        }
+        return static_cast<int>(pid);
+      })
+      .get(patience())
+      .value();
+}
+
+TEST(PoolFailure, to_be_the_only_one_with_its_descriptors_leaves_nothing_behind) {
+  pid_t daemon = 0, copy = 0;
+  {
+    Pool pool({.workers = 1});
+    daemon = start_daemon(pool);
+    copy = ::fork();
+    if (copy == 0) {
+      for (;;) ::pause();
+    }
+  }
+  await_end(daemon);
+  ::kill(copy, SIGKILL);
+  ::waitpid(copy, nullptr, 0);
+}
+
+TEST(PoolFailure, of_a_zygote_to_run_leaves_nothing_behind) {
+  pid_t daemon = 0;
+  {
+    Pool pool({.workers = 1});
+    daemon = start_daemon(pool);
+    for (const pid_t zygote : test::children()) ::kill(zygote, SIGSTOP);
+  }
+  await_end(daemon);
 }
 
 TEST(PoolFailure, of_the_owner_ends_every_process) {

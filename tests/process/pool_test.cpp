@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <numeric>
 #include <set>
 #include <stdexcept>
@@ -72,6 +73,42 @@ TEST(Pool, hands_sealed_buffers_there_and_back_without_a_copy) {
   ASSERT_TRUE(got) << got.error().to_string();
   EXPECT_EQ(got->bytes().size(), 50'000U);
   EXPECT_EQ(got->bytes()[49'999], std::byte{9});
+}
+
+// More than the channel holds, so that some are sent only at the second try.
+TEST(Pool, brings_each_task_its_own_array_when_the_channel_is_full) {
+  Pool pool({.workers = 1});
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 100; ++i) {
+    auto array = SharedArray<int>::create(1).value();
+    array[0] = i;
+    futures.push_back(
+        pool.submit([](const std::string&, const SharedArray<int>& own) { return own[0]; },
+                    std::string(30'000, '.'), array));
+  }
+  for (int i = 0; i < 100; ++i) {
+    const auto result = futures[static_cast<std::size_t>(i)].get(patience());
+    ASSERT_TRUE(result) << i << ": " << result.error().to_string();
+    EXPECT_EQ(*result, i);
+  }
+}
+
+TEST(Pool, refuses_more_arrays_at_once_than_its_socket_holds) {
+  Pool pool({.workers = 1});
+  const auto arrays = [](std::size_t count) {
+    std::vector<SharedArray<int>> all;
+    while (all.size() < count) all.push_back(SharedArray<int>::create(1).value());
+    return all;
+  };
+  const auto count = [](const std::vector<SharedArray<int>>& all) { return all.size(); };
+  EXPECT_EQ(pool.submit(count, arrays(128)).get(patience()).value(), 128U);
+  EXPECT_TRUE(pool.submit(count, arrays(129)).get(patience()).error().is(Errc::out_of_budget));
+  const auto refused = pool.map(arrays(400), [](const SharedArray<int>& one) { return one[0]; });
+  EXPECT_EQ(refused.failures.size(), 1U);
+  const auto results = pool.submit(arrays, std::size_t{129}).get(patience());
+  ASSERT_FALSE(results);
+  EXPECT_TRUE(results.error().is(Errc::out_of_budget)) << results.error().to_string();
+  EXPECT_EQ(pool.submit(arrays, std::size_t{128}).get(patience()).value().size(), 128U);
 }
 
 TEST(Pool, shares_an_array_that_tasks_write_by_ranges) {
@@ -324,6 +361,39 @@ TEST(Pool, grows_and_shrinks) {
   EXPECT_EQ(pool.submit([] { return 1; }).get(patience()).value(), 1);
   const auto sum = pool.map(numbers_up_to(1000), [](std::uint64_t x) { return x; });
   EXPECT_TRUE(sum.complete());
+}
+
+TEST(Pool, shrinks_before_its_workers_are_up) {
+  Pool pool({.workers = 8});
+  pool.resize(1);
+  const auto limit = patience();
+  while (pool.stats().died < 7 && !limit.expired()) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().died, 7U);
+  EXPECT_LE(pool.pids().size(), 1U);
+}
+
+// One thread that waits takes reports itself, with the doorbells disarmed.
+TEST(Pool, tells_who_sleeps_after_somebody_has_looked_for_another_result) {
+  Pool pool({.workers = 1});
+  for (int round = 0; round < 10; ++round) {
+    test::Signs signs(2);
+    // Ends while we look for it, in one round or another.
+    auto first = pool.submit(
+        [round](test::Signs& all) {
+          while (!all.given(0)) {
+          }
+          for (int turn = 0; turn < 5000 * round; ++turn) asm volatile("");
+        },
+        signs);
+    auto second = pool.submit([](test::Signs& all) { all.await(1); }, signs);
+    std::promise<void> told;
+    second.then([&told](const Future<void>&) { told.set_value(); });
+    EXPECT_FALSE(pool.drain(Deadline::in(30ms)));  // by then the pool's thread is fast asleep
+    signs.give(0);
+    EXPECT_TRUE(first.get(patience()));
+    signs.give(1);
+    ASSERT_EQ(told.get_future().wait_for(60s), std::future_status::ready);
+  }
 }
 
 TEST(Pool, runs_its_initializer_in_each_worker_first) {
