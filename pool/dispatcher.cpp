@@ -18,6 +18,14 @@ unsigned valid_workers(unsigned wanted, unsigned processors) noexcept {
   return std::clamp(wanted == 0 ? processors : wanted, 1U, workers_max);
 }
 
+// Clocks count nanoseconds in 64 bits: beyond this is never, and a sum with it does not wrap.
+constexpr std::chrono::nanoseconds longest_limit = std::chrono::hours(24 * 365);
+
+PoolOptions with_limits(PoolOptions options) {
+  options.grace = std::min(options.grace, longest_limit);
+  return options;
+}
+
 }  // namespace
 
 std::shared_ptr<Dispatcher> Dispatcher::start(PoolOptions options) {
@@ -31,7 +39,7 @@ std::shared_ptr<Dispatcher> Dispatcher::start(PoolOptions options) {
 }
 
 Dispatcher::Dispatcher(PoolOptions options)
-    : options_(std::move(options)),
+    : options_(with_limits(std::move(options))),
       processors_(usable_processors()),
       waiting_(std::make_shared<Waiting>()),
       wanted_(valid_workers(options_.workers, processors_)),
@@ -97,6 +105,7 @@ bool Dispatcher::has_room(std::size_t bytes) const noexcept {
 }
 
 std::shared_ptr<detail::TaskState> Dispatcher::enqueue(Lock& lock, WorkPtr work) {
+  work->options.timeout = std::min(work->options.timeout, longest_limit);
   // The pool's own thread, in a call of a future, is the one that would make room.
   if (!has_room(work->bytes()) && std::this_thread::get_id() != thread_.get_id()) {
     room_.wait(lock, [&] { return closing_ || has_room(work->bytes()); });

@@ -197,7 +197,12 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
   seat.clear();
   // The last first, so that they stand in the queue as they were.
   for (auto work = left.rbegin(); work != left.rend(); ++work) {
-    const bool ended_by_us = ending && ending->task == (*work)->number;
+    bool ended_by_us = ending && ending->task == (*work)->number;
+    if (ended_by_us && (*work)->range) {
+      // The item that was late may have ended just before the signal, which has struck the next one.
+      const auto timed = (*work)->range->timed_item(seat.index());
+      ended_by_us = timed && timed->item == ending->item;
+    }
     const TaskFailure failure = ended_by_us ? failure_of_ending(ending->cause) : death;
     if ((*work)->range) {
       const bool retry = (*work)->options.on_crash != OnCrash::fail && !ended_by_us;

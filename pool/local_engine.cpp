@@ -139,8 +139,12 @@ std::shared_ptr<detail::TaskState> LocalEngine::submit_range(detail::RangeWork r
 }
 
 std::shared_ptr<detail::TaskState> LocalEngine::enqueue(Lock& lock, WorkPtr work) {
+  // Our own threads, in a task or in a call of a future, are those that would make room.
+  const bool is_ours = std::any_of(threads_.begin(), threads_.end(), [](const auto& thread) {
+    return thread.get_id() == std::this_thread::get_id();
+  });
   room_.wait(lock, [&] {
-    return closing_ || pending_.empty() || in_caller_ ||
+    return is_ours || closing_ || pending_.empty() || in_caller_ ||
            (pending_.size() < options_.pending_max &&
             pending_bytes_ + work->bytes() <= options_.pending_bytes_max);
   });

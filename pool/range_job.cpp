@@ -194,6 +194,14 @@ std::optional<RangeJob::TimedItem> RangeJob::timed_item(std::uint32_t seat) {
 // Nobody is at work, so what is neither marked nor about to be tried again was lost between two words (L4).
 bool RangeJob::settle() {
   if (!at_work_.empty() || !suspects_.empty() || !put_back_.empty() || has_claims()) return false;
+  // Marked by a worker whose result did not come through: nobody has it.
+  for (std::uint32_t item = 0; item < delivered_.size(); ++item) {
+    auto& mark = ledger().mark(item);
+    // relaxed: nobody is at work.
+    if (delivered_[item] || mark.load(std::memory_order_relaxed) != ItemMark::done) continue;
+    // relaxed: as above.
+    mark.store(ItemMark::undone, std::memory_order_relaxed);
+  }
   put_back({0, work_.items});
   return put_back_.empty();
 }

@@ -129,7 +129,8 @@ class Future {
   // SIGKILL: its worker alone. False when it has ended already.
   bool cancel() const { return detail::cancel(*state_); }
 
-  // Calls `then(Future)` once it is ready: at once, or on the pool's thread, which it must not block.
+  // Calls `then(Future)` once it is ready: at once, or on the pool's thread. There it may submit, and must neither wait nor
+  // throw nor end the pool.
   template <class Then>
   void then(Then continuation) const {
     detail::when_ready(*state_, [future = *this, next = std::move(continuation)]() mutable {

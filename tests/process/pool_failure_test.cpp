@@ -213,6 +213,21 @@ TEST(PoolFailure, finds_the_guilty_items_among_many) {
   }
 }
 
+TEST(PoolFailure, of_a_time_limit_does_not_come_before_its_time) {
+  constexpr auto never = std::chrono::nanoseconds::max();
+  Pool pool({.workers = 1, .grace = never});
+  test::Signs signs(1);
+  auto task = pool.submit_with(
+      {.timeout = never}, [](test::Signs& all) { all.await(0); }, signs);
+  EXPECT_FALSE(task.wait(Deadline::in(20ms)));
+  signs.give(0);
+  EXPECT_TRUE(task.get(patience()));
+  const auto mapped =
+      pool.map_with({.timeout = never}, std::vector<int>(10), [](int x) { return x; });
+  EXPECT_TRUE(mapped.complete());
+  EXPECT_EQ(pool.stats().died, 0U);
+}
+
 TEST(PoolFailure, ends_an_item_that_takes_too_long_and_no_other) {
   Pool pool({.workers = 2, .grace = 10ms});
   std::vector<int> items(200);

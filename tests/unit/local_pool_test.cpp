@@ -144,5 +144,16 @@ TEST(ThreadPool, ends_with_what_waits_unrun) {
   EXPECT_TRUE(waiting->get().error().is(Errc::closed));
 }
 
+// A task of threads sees the variables of this process.
+Pool* pool_of_itself = nullptr;
+
+TEST(LocalThreads, do_not_wait_for_the_room_that_they_would_make) {
+  Pool pool({.where = Where::threads, .workers = 1, .pending_max = 1});
+  pool_of_itself = &pool;
+  const auto outer = pool.submit([] { (void)pool_of_itself->submit([] {}); });
+  EXPECT_TRUE(outer.get(Deadline::in(60s)));
+  EXPECT_TRUE(pool.drain(Deadline::in(60s)));
+}
+
 }  // namespace
 }  // namespace bulkhead

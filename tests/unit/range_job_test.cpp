@@ -185,8 +185,15 @@ TEST_F(RangeJobs, take_a_delivered_result_once_and_count_it_as_done) {
   job->lose_part(0, death(), 0);
   ASSERT_TRUE(job->next_part(0));
   run_all(*job, 0, true);
+  EXPECT_FALSE(job->settle());  // item 1 is marked, and its result never came
+  ASSERT_TRUE(job->next_part(0));
+  detail::BodyWriter eight;
+  eight.write(8);
+  detail::BodyReader second(eight.bytes());
+  job->take_value(1, second);
+  run_all(*job, 0, true);
   EXPECT_TRUE(job->settle());
-  EXPECT_EQ(seen, std::vector<int>{7});
+  EXPECT_EQ(seen, (std::vector<int>{7, 8}));
   EXPECT_TRUE(job->outcome().failures.empty());
 }
 
