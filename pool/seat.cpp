@@ -13,31 +13,10 @@
 #include "base/child_process.hpp"
 #include "ipc/crash_page.hpp"
 #include "ipc/endpoint.hpp"
+#include "pool/channel_end.hpp"
 
 namespace bulkhead::pool {
 namespace {
-
-// The owner never blocks on a worker, so nothing needs to interrupt it.
-class SeatAttention final : public ipc::Attention {
- public:
-  const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
-  int fd() const noexcept override { return -1; }
-  void service() noexcept override {}
-
- private:
-  std::atomic<std::uint32_t> word_{0};
-};
-
-Result<std::shared_ptr<ipc::Endpoint>> open_owner_end() {
-  ipc::EndSpec spec;
-  spec.link = "pool";
-  spec.side = ipc::Side::from;
-  spec.peer_life = ipc::PeerLife::single;
-  spec.options.capacity = channel_capacity;
-  spec.options.max_message = channel_message_max;
-  spec.attention = std::make_shared<SeatAttention>();
-  return ipc::open_endpoint(Transport::shm, std::move(spec));
-}
 
 Result<base::UniqueFd> make_file(const char* name, std::size_t bytes) {
   auto file = base::make_memfd(name, true);
@@ -71,7 +50,7 @@ std::shared_ptr<void>& ResultAttachments::kept(std::uint64_t number, bool writab
 }
 
 Result<void> Seat::begin(Zygote& zygote, std::uint64_t birth, const BirthOrder& order) {
-  auto endpoint = open_owner_end();
+  auto endpoint = open_channel_end(ipc::Side::from);
   if (!endpoint) return endpoint.error();
   auto bells = ipc::make_sockets(Transport::shm);
   if (!bells) return bells.error();

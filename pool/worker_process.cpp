@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "base/mapped_region.hpp"
-#include "ipc/attention.hpp"
 #include "ipc/endpoint.hpp"
+#include "pool/channel_end.hpp"
 #include "pool/packet.hpp"
 #include "pool/shared_memory.hpp"
 #include "pool/task_registry.hpp"
@@ -33,20 +33,6 @@ namespace {
 SeatPage* seat_page = nullptr;
 std::uint64_t current_task = 0;
 const std::atomic<std::uint64_t>* current_item = nullptr;  // of the range, item + 1; null: a call
-
-// Nobody interrupts a worker but by a signal: its owner's death ends it.
-class NoAttention final : public ipc::Attention {
- public:
-  const std::atomic<std::uint32_t>& word() const noexcept override { return word_; }
-  int fd() const noexcept override { return -1; }
-  void service() noexcept override {}
-  std::chrono::nanoseconds longest_sleep() const noexcept override {
-    return std::chrono::nanoseconds::max();
-  }
-
- private:
-  std::atomic<std::uint32_t> word_{0};
-};
 
 class TaskWorker final : public detail::AttachmentSource, public detail::RangeHost {
  public:
@@ -209,14 +195,7 @@ class TaskWorker final : public detail::AttachmentSource, public detail::RangeHo
 
 // The owner's segment and bells come with the descriptors, ours goes to it.
 Result<Channel> open_channel(std::vector<base::UniqueFd>& fds) {
-  ipc::EndSpec spec;
-  spec.link = "pool";
-  spec.side = ipc::Side::to;
-  spec.peer_life = ipc::PeerLife::single;
-  spec.options.capacity = channel_capacity;
-  spec.options.max_message = channel_message_max;
-  spec.attention = std::make_shared<NoAttention>();
-  auto endpoint = ipc::open_endpoint(Transport::shm, std::move(spec));
+  auto endpoint = open_channel_end(ipc::Side::to);
   if (!endpoint) return endpoint.error();
   ipc::LinkUpdate memory{ipc::LinkUpdate::Kind::peer_segment, 1, {}};
   memory.fds.push_back(std::move(fds[segment_fd]));

@@ -9,59 +9,38 @@
 #include <string>
 
 #include "tests/support/command.hpp"
+#include "tests/support/quoted_code.hpp"
 
 namespace bulkhead::test {
 namespace {
 
 const std::filesystem::path source_dir = BULKHEAD_SOURCE_DIR;
 
-std::string whole(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-std::string quoted_program(const std::string& name) {
-  return (std::filesystem::canonical("/proc/self/exe").parent_path() / name).string();
-}
-
 TEST(PoolGuide, quotes_only_code_that_is_compiled) {
-  std::string examples;
-  for (const auto& entry : std::filesystem::directory_iterator(source_dir / "docs/examples")) {
-    examples += whole(entry.path());
-  }
-  const auto guide = whole(source_dir / "docs/pool.md");
-  const std::string fence = "```cpp\n";
-  int blocks = 0;
-  for (auto at = guide.find(fence); at != std::string::npos; at = guide.find(fence, at)) {
-    at += fence.size();
-    const auto block = guide.substr(at, guide.find("```", at) - at);
-    EXPECT_NE(examples.find(block), std::string::npos) << block;
-    ++blocks;
-  }
-  EXPECT_GE(blocks, 20);
+  EXPECT_GE(check_quoted_code(source_dir / "docs", "pool.md"), 20);
+  const auto guide = text_of(source_dir / "docs/pool.md");
   const auto cmake_at = guide.find("```cmake\n") + 9;
-  EXPECT_NE(whole(source_dir / "tests/install/consumer/CMakeLists.txt")
+  EXPECT_NE(text_of(source_dir / "tests/install/consumer/CMakeLists.txt")
                 .find(guide.substr(cmake_at, guide.find("```", cmake_at) - cmake_at)),
             std::string::npos);
 }
 
 TEST(PoolGuide, has_programs_that_find_what_it_says) {
-  EXPECT_EQ(run_command({quoted_program("squares")}).out, "1\n4\n9\n");
+  EXPECT_EQ(run_command({beside_this_program("squares")}).out, "1\n4\n9\n");
   for (const char* const name : {"pool_tour", "pool_failures"}) {
-    const auto output = run_command({quoted_program(name)});
+    const auto output = run_command({beside_this_program(name)});
     EXPECT_EQ(output.code, 0) << name << ": " << output.err;
   }
 }
 
 TEST(PoolGuide, names_the_place_of_a_crash) {
-  const auto output = run_command({quoted_program("pool_failures")});
+  const auto output = run_command({beside_this_program("pool_failures")});
   EXPECT_NE(output.out.find("SIGSEGV reading 0x0"), std::string::npos) << output.out;
   EXPECT_NE(output.out.find("docs/examples/pool_failures.cpp:"), std::string::npos) << output.out;
 }
 
 TEST(PoolGuide, is_right_about_what_the_compiler_refuses) {
-  const auto guide = whole(source_dir / "docs/pool.md");
+  const auto guide = text_of(source_dir / "docs/pool.md");
   const auto output = run_command(
       {BULKHEAD_COMPILER, "-std=c++20", "-fsyntax-only", "-DBULKHEAD_REFUSED",
        "-I" BULKHEAD_SOURCE_DIR "/include", BULKHEAD_SOURCE_DIR "/docs/examples/pool_refused.cpp"},

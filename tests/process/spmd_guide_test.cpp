@@ -2,40 +2,22 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "tests/support/command.hpp"
+#include "tests/support/quoted_code.hpp"
 
 namespace bulkhead::test {
 namespace {
 
 const std::filesystem::path docs = BULKHEAD_DOCS;
 
-std::string words_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
 TEST(SpmdGuide, quotes_only_code_that_is_compiled) {
-  const auto example = words_of(docs / "examples" / "spmd_pi.cpp");
-  const auto guide = words_of(docs / "spmd.md");
-  const std::string fence = "```cpp\n";
-  int blocks = 0;
-  for (auto at = guide.find(fence); at != std::string::npos; at = guide.find(fence, at)) {
-    at += fence.size();
-    const auto block = guide.substr(at, guide.find("```", at) - at);
-    EXPECT_NE(example.find(block), std::string::npos) << block;
-    ++blocks;
-  }
-  EXPECT_GE(blocks, 3);
+  EXPECT_GE(check_quoted_code(docs, "spmd.md"), 3);
 }
 
 TEST(SpmdGuide, has_an_example_that_prints_what_it_says) {
-  const auto folder = std::filesystem::canonical("/proc/self/exe").parent_path();
-  const auto ran = run_command({(folder / "spmd_pi").string()});
+  const auto ran = run_command({beside_this_program("spmd_pi")});
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("pi is 3.1415926536\n"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("rank 2: the task's worker died: SIGKILL\n"), std::string::npos)

@@ -2,9 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "tests/support/quoted_code.hpp"
 #include "tests/support/stage.hpp"
 
 namespace bulkhead::test {
@@ -12,38 +11,16 @@ namespace {
 
 const std::filesystem::path docs = BULKHEAD_DOCS;
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
-
-std::string example(const std::string& name) {
-  return (std::filesystem::canonical("/proc/self/exe").parent_path() / name).string();
-}
-
 TEST(WorkerGuide, quotes_only_code_that_is_compiled) {
-  std::string examples;
-  for (const auto& entry : std::filesystem::directory_iterator(docs / "examples")) {
-    examples += text_of(entry.path());
-  }
-  const auto guide = text_of(docs / "guide-worker.md");
-  const std::string fence = "```cpp\n";
-  int blocks = 0;
-  for (auto at = guide.find(fence); at != std::string::npos; at = guide.find(fence, at)) {
-    at += fence.size();
-    const auto block = guide.substr(at, guide.find("```", at) - at);
-    EXPECT_NE(examples.find(block), std::string::npos) << block;
-    ++blocks;
-  }
-  EXPECT_GE(blocks, 5);
+  EXPECT_GE(check_quoted_code(docs, "guide-worker.md"), 5);
 }
 
 TEST(WorkerGuide, has_two_examples_that_talk_over_a_link_and_survive_each_other) {
   Stage stage;
   stage.link("lines", Transport::shm, "asker.0", "shout.0");
-  stage.start({"shout.0", {example("shout_worker")}, ipc::Json::object(), {}, {}});
-  auto& asker = stage.start({"asker.0", {example("asker_worker")}, ipc::Json::object(), {}, {}});
+  stage.start({"shout.0", {beside_this_program("shout_worker")}, ipc::Json::object(), {}, {}});
+  auto& asker =
+      stage.start({"asker.0", {beside_this_program("asker_worker")}, ipc::Json::object(), {}, {}});
   ASSERT_TRUE(stage.until([&] { return asker.prints("LINE 1\nLINE 2\n"); }));
   stage.kill("shout.0");
   stage.restart("shout.0");
@@ -58,9 +35,10 @@ TEST(WorkerGuide, has_two_examples_that_talk_over_a_link_and_survive_each_other)
 
 TEST(WorkerGuide, has_a_service_and_a_client_that_understand_each_other) {
   Stage stage;
-  auto& server =
-      stage.start({"square.0", {example("square_worker")}, ipc::Json::object(), {"square"}, {}});
-  auto& client = stage.start({"client.0", {example("square_client")}, ipc::Json::object(), {}, {}});
+  auto& server = stage.start(
+      {"square.0", {beside_this_program("square_worker")}, ipc::Json::object(), {"square"}, {}});
+  auto& client = stage.start(
+      {"client.0", {beside_this_program("square_client")}, ipc::Json::object(), {}, {}});
   ASSERT_TRUE(stage.until([&] { return client.prints("2 squared is 4\n"); }));
   stage.kill("square.0");
   stage.restart("square.0");
@@ -74,7 +52,7 @@ TEST(WorkerGuide, has_a_queue_whose_ends_may_die) {
   Stage stage;
   stage.queue("jobs", 3, "pusher.0", {"squarer.0", "squarer.1"});
   const auto start = [&](const char* name, const char* program) -> Actor& {
-    return stage.start({name, {example(program)}, ipc::Json::object(), {}, {}});
+    return stage.start({name, {beside_this_program(program)}, ipc::Json::object(), {}, {}});
   };
   start("squarer.0", "squarer_worker");
   start("squarer.1", "squarer_worker");
