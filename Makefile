@@ -50,13 +50,13 @@ asan: ## unit, conformance, crash, fuzz and pool tests under address and undefin
 	@tools/install-deps --test
 	@tools/build asan checked
 	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -L 'unit|conformance|crash|fuzz'
-	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -R '^Pool'
+	ctest --test-dir build/asan --output-on-failure -j $$(nproc) -R '^(Pool|Spmd)'
 
 tsan: ## unit, conformance and pool tests under the thread sanitizer
 	@tools/install-deps --test
 	@tools/build tsan checked
 	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -L 'unit|conformance'
-	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -R '^Pool'
+	ctest --test-dir build/tsan --output-on-failure -j $$(nproc) -R '^(Pool|Spmd)'
 
 fuzz: ## libFuzzer on every decoder of foreign bytes, FUZZ_SECONDS each
 	@tools/install-deps --fuzz

@@ -56,9 +56,7 @@ void Dispatcher::stop() {
   if (closing_) return;
   closing_ = true;
   const auto left = std::exchange(pending_, {});
-  TaskFailure failure;
-  failure.cause = FailureCause::closed;
-  failure.error = make_error(Errc::closed, "the pool ended before the task did");
+  const auto failure = failure_of_end();
   for (const auto& [number, work] : left) finish(work, failure);
   queue_.clear();
   room_.notify_all();
@@ -88,13 +86,8 @@ void Dispatcher::watch(int fd, std::uint32_t how, std::uint64_t whose) noexcept 
 std::shared_ptr<detail::TaskState> Dispatcher::submit(std::uint32_t function,
                                                       detail::BodyWriter body,
                                                       const TaskOptions& options) {
-  auto work = std::make_shared<Work>();
-  work->function = function;
-  work->attachments = body.take_attachments();
-  work->body = body.take_bytes();
-  work->options = options;
+  auto work = make_call(function, std::move(body), options);
   if (work->options.on_crash == OnCrash::automatic) work->options.on_crash = OnCrash::fail;
-  work->alone = options.alone;
   Lock lock(mutex_);
   return enqueue(lock, std::move(work));
 }
@@ -137,10 +130,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::refuse(const WorkPtr& work, Failu
                                                       Error why) {
   work->number = ++last_number_;
   work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
-  TaskFailure failure;
-  failure.cause = cause;
-  failure.error = std::move(why);
-  finish(work, std::move(failure));
+  finish(work, failure_of(cause, std::move(why)));
   return work->state;
 }
 
@@ -176,7 +166,8 @@ void Dispatcher::dispatch() {
 
 // Who has least to do. A range, and what is suspected, goes to an idle one only.
 Seat* Dispatcher::seat_for(const Work& work) {
-  const bool wants_an_idle_one = work.range || work.alone || work.options.timeout.count() != 0 ||
+  const bool wants_an_idle_one = work.range || work.options.alone ||
+                                 work.options.timeout.count() != 0 ||
                                  options_.tasks_per_worker_max != 0;
   const std::size_t most = wants_an_idle_one ? 1 : offers_max;
   Seat* best = nullptr;
@@ -187,7 +178,7 @@ Seat* Dispatcher::seat_for(const Work& work) {
     if (!free || seat->under_way.size() >= most) continue;
     if (!seat->under_way.empty()) {
       const Work& now = *seat->under_way.front();
-      if (now.range || now.alone || now.options.timeout.count() != 0) continue;
+      if (now.range || now.options.alone || now.options.timeout.count() != 0) continue;
     }
     if (best == nullptr || seat->under_way.size() < best->under_way.size()) best = seat.get();
   }
@@ -220,6 +211,8 @@ void Dispatcher::share_out() {
 
 // What waits at workers goes back to where it counts who comes first.
 void Dispatcher::take_back_lower_than(int priority) {
+  const int lowest = std::exchange(lowest_priority_, std::min(lowest_priority_, priority));
+  if (priority <= lowest) return;
   for (auto& seat : seats_) {
     for (std::size_t i = seat->under_way.size(); i > 1; --i) {
       const WorkPtr work = seat->under_way[i - 1];
@@ -249,10 +242,7 @@ bool Dispatcher::give_task(Seat& seat, const WorkPtr& work) {
         sent.error().is(Errc::closed)) {
       return false;  // later, or by another
     }
-    TaskFailure failure;
-    failure.cause = FailureCause::could_not_start;
-    failure.error = sent.error();
-    finish(work, std::move(failure));
+    finish(work, failure_of(FailureCause::could_not_start, sent.error()));
     return true;
   }
   if (work->options.timeout.count() != 0) seat.task_deadline = clock::now() + work->options.timeout;

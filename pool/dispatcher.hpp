@@ -9,6 +9,7 @@
 #include <bulkhead/pool.hpp>
 
 #include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -92,9 +93,9 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   void become_ready(Seat&);
   void retire_if_due(Seat&);
   void on_death(Seat&, int code, int status);
-  void lose_zygote(const Error&);
-  TaskFailure failure_of_death(const Seat&, int code, int status) const;
-  void lose_task(Seat&, const WorkPtr&, const TaskFailure&, bool was_running);
+  void lose_zygote();
+  void lose_part(const Seat&, const WorkPtr&, const TaskFailure&, std::uint64_t late);
+  void lose_task(const WorkPtr&, const TaskFailure&, bool was_running);
   void could_not_start(const Error&);
   void begin_ending(Seat&, const Work&, FailureCause, std::uint64_t item = 0);
   void check_time_limits(Seat&, clock::time_point now);
@@ -116,6 +117,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   unsigned wanted_;  // workers
   std::optional<Zygote> zygote_;
   std::map<int, std::deque<WorkPtr>, std::greater<>> queue_;  // by priority
+  int lowest_priority_ = INT_MAX;                             // that was ever submitted
   std::map<std::uint64_t, WorkPtr> pending_;                  // by number: waiting or under way
   std::map<std::uint64_t, detail::RangeOutcome> outcomes_;    // of ranges, until they are fetched
   std::size_t pending_bytes_ = 0;

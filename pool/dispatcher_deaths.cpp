@@ -16,23 +16,32 @@ namespace {
 // So many workers that do not come to their first task, one after the other, are no accident.
 constexpr unsigned failed_starts_max = 3;
 
-TaskFailure failure_to_start(const Error& why) {
+TaskFailure failure_of_death(const Seat& seat, int code, int status) {
   TaskFailure failure;
-  failure.cause = FailureCause::could_not_start;
-  failure.error = why;
+  failure.number = status;
+  if (code == CLD_EXITED) {
+    failure.cause = FailureCause::exited;
+    failure.error = make_error(
+        Errc::peer_died, "the task ended its worker with exit code " + std::to_string(status));
+    return failure;
+  }
+  failure.cause = FailureCause::signal;
+  failure.crash = seat.crash_report();
+  const auto death = death_in_words(failure.crash, seat.pid(), status);
+  if (!death.from_worker) failure.crash.clear();
+  if (death.out_of_memory) failure.cause = FailureCause::out_of_memory;
+  failure.error = make_error(Errc::peer_died, "the task's worker died: " + death.words);
   return failure;
 }
 
 // Of the task for whose sake we ended its worker.
 TaskFailure failure_of_ending(FailureCause cause) {
-  TaskFailure failure;
-  failure.cause = cause;
   const bool cancelled = cause == FailureCause::cancelled;
-  failure.error =
+  return failure_of(
+      cause,
       make_error(cancelled ? Errc::cancelled : Errc::timed_out,
                  cancelled ? "the task was cancelled, and its worker ended"
-                           : "the task took longer than its time limit, and its worker was ended");
-  return failure;
+                           : "the task took longer than its time limit, and its worker was ended"));
 }
 
 }  // namespace
@@ -77,7 +86,7 @@ void Dispatcher::begin_worker(Seat& seat) {
 // What is pending fails; what is submitted later is another try.
 void Dispatcher::could_not_start(const Error& why) {
   failed_starts_ = std::max(failed_starts_ + 1, failed_starts_max);
-  const auto failure = failure_to_start(why);
+  const auto failure = failure_of(FailureCause::could_not_start, why);
   const auto left = pending_;
   for (const auto& entry : left) {
     const WorkPtr& work = entry.second;
@@ -98,7 +107,7 @@ void Dispatcher::could_not_start(const Error& why) {
 void Dispatcher::hear_zygote() {
   while (zygote_) {
     auto heard = zygote_->hear();
-    if (!heard) return lose_zygote(heard.error());
+    if (!heard) return lose_zygote();
     if (!*heard) return;
     const ZygoteWord& word = (*heard)->word;
     const auto found = std::find_if(seats_.begin(), seats_.end(), [&](const auto& seat) {
@@ -166,24 +175,6 @@ void Dispatcher::retire_if_due(Seat& seat) {
   seat.state = Seat::State::leaving;
 }
 
-TaskFailure Dispatcher::failure_of_death(const Seat& seat, int code, int status) const {
-  TaskFailure failure;
-  failure.number = status;
-  if (code == CLD_EXITED) {
-    failure.cause = FailureCause::exited;
-    failure.error = make_error(
-        Errc::peer_died, "the task ended its worker with exit code " + std::to_string(status));
-    return failure;
-  }
-  failure.cause = FailureCause::signal;
-  failure.crash = seat.crash_report();
-  const auto death = death_in_words(failure.crash, seat.pid(), status);
-  if (!death.from_worker) failure.crash.clear();
-  if (death.out_of_memory) failure.cause = FailureCause::out_of_memory;
-  failure.error = make_error(Errc::peer_died, "the task's worker died: " + death.words);
-  return failure;
-}
-
 void Dispatcher::on_death(Seat& seat, int code, int status) {
   ++stats_.died;
   const bool had_started = seat.state == Seat::State::ready || seat.state == Seat::State::leaving;
@@ -197,25 +188,12 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
   seat.clear();
   // The last first, so that they stand in the queue as they were.
   for (auto work = left.rbegin(); work != left.rend(); ++work) {
-    bool ended_by_us = ending && ending->task == (*work)->number;
-    if (ended_by_us && (*work)->range) {
-      // The item that was late may have ended just before the signal, which has struck the next one.
-      const auto timed = (*work)->range->timed_item(seat.index());
-      ended_by_us = timed && timed->item == ending->item;
-    }
+    const bool ended_by_us = ending && ending->task == (*work)->number;
     const TaskFailure failure = ended_by_us ? failure_of_ending(ending->cause) : death;
     if ((*work)->range) {
-      const bool retry = (*work)->options.on_crash != OnCrash::fail && !ended_by_us;
-      unsigned retries = retry ? (*work)->options.retries : 0;
-      // The item that was meant had ended when the signal came, and the next had begun.
-      const auto at = (*work)->range->timed_item(seat.index());
-      if (ended_by_us && at && at->item != ending->item) retries = UINT_MAX;
-      if ((*work)->range->lose_part(seat.index(), failure, retries)) {
-        ++stats_.retried;
-      }
-      settle_range(*work);
+      lose_part(seat, *work, failure, ended_by_us ? ending->item : 0);
     } else {
-      lose_task(seat, *work, failure, (*work)->number == running);
+      lose_task(*work, failure, (*work)->number == running);
     }
   }
   // Who dies with the zygote could not help it.
@@ -228,8 +206,20 @@ void Dispatcher::on_death(Seat& seat, int code, int status) {
   }
 }
 
-void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failure,
-                           bool was_running) {
+// `late`: the item for whose sake we ended the worker, + 1; 0: we did not.
+void Dispatcher::lose_part(const Seat& seat, const WorkPtr& work, const TaskFailure& failure,
+                           std::uint64_t late) {
+  unsigned retries = work->options.on_crash == OnCrash::fail ? 0 : work->options.retries;
+  if (late != 0) {
+    // It may have ended just before the signal, which has struck the next one: that is tried again in any case.
+    const auto struck = work->range->timed_item(seat.index());
+    retries = struck && struck->item != late ? UINT_MAX : 0;
+  }
+  if (work->range->lose_part(seat.index(), failure, retries)) ++stats_.retried;
+  settle_range(work);
+}
+
+void Dispatcher::lose_task(const WorkPtr& work, const TaskFailure& failure, bool was_running) {
   if (!pending_.contains(work->number)) return;  // it was cancelled
   if (!was_running) return put_in_queue(work, true);
   ++work->attempts;
@@ -238,7 +228,7 @@ void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failur
   if (!ended_by_us && work->options.on_crash == OnCrash::retry &&
       work->attempts <= work->options.retries) {
     ++stats_.retried;
-    work->alone = true;
+    work->options.alone = true;
     return put_in_queue(work, true);
   }
   TaskFailure told = failure;
@@ -247,7 +237,7 @@ void Dispatcher::lose_task(Seat&, const WorkPtr& work, const TaskFailure& failur
 }
 
 // Its workers die with it, each by the kernel's hand.
-void Dispatcher::lose_zygote(const Error&) {
+void Dispatcher::lose_zygote() {
   zygote_.reset();
   const bool none_was_up = std::none_of(seats_.begin(), seats_.end(), [](const auto& seat) {
     return seat->state == Seat::State::ready || seat->state == Seat::State::leaving;
@@ -283,10 +273,8 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
     break;
   }
   for (auto& [priority, line] : queue_) std::erase(line, work);
-  TaskFailure failure;
-  failure.cause = FailureCause::cancelled;
-  failure.error = make_error(Errc::cancelled, "the task was cancelled before it ran");
-  finish(work, std::move(failure));
+  finish(work, failure_of(FailureCause::cancelled,
+                          make_error(Errc::cancelled, "the task was cancelled before it ran")));
   if (!calls_.empty()) wake();
   return true;
 }

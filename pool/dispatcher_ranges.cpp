@@ -1,4 +1,7 @@
 // How ranges of items pass through the queue: each idle worker joins in, and who dies leaves what it had not done.
+#include <signal.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "pool/dispatcher.hpp"
@@ -6,18 +9,12 @@
 namespace bulkhead::pool {
 
 std::shared_ptr<detail::TaskState> Dispatcher::submit_range(detail::RangeWork range) {
-  auto work = std::make_shared<Work>();
-  work->function = range.function;
-  work->body = std::move(range.body);
-  work->attachments = std::move(range.attachments);
-  work->options = range.options;
+  auto work = make_range(range);
   Lock lock(mutex_);
   auto job = RangeJob::create(std::move(range), static_cast<std::uint32_t>(seats_.size()));
   if (!job) return refuse(work, FailureCause::could_not_start, job.error());
   work->range = std::move(*job);
   work->attachments.push_back(detail::attachment_of(work->range->memory()));
-  for (const auto& attachment : work->range->input_attachments())
-    work->attachments.push_back(attachment);
   return enqueue(lock, std::move(work));
 }
 
@@ -33,7 +30,7 @@ bool Dispatcher::give_part(Seat& seat, const WorkPtr& work) {
   order.open = part->open ? 1 : 0;
   seat.under_way.push_back(work);
   // One that cannot be reached is dying: its death puts the part back.
-  if (!seat.send(order, work->body, work->attachments)) seat.signal(9);
+  if (!seat.send(order, work->body, work->attachments)) seat.signal(SIGKILL);
   return true;
 }
 

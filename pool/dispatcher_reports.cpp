@@ -55,11 +55,10 @@ void Dispatcher::take_answer(Seat& seat, const Seat::Incoming& incoming) {
   ++seat.tasks_done;
   if (!pending_.contains(work->number)) return;            // it was cancelled on its way
   if (seat.ending && seat.ending->task == work->number) {  // it ended when it was asked to
-    TaskFailure failure;
-    failure.cause = seat.ending->cause;
-    failure.error =
-        make_error(failure.cause == FailureCause::cancelled ? Errc::cancelled : Errc::timed_out,
-                   "the task stopped");
+    const auto cause = seat.ending->cause;
+    auto failure = failure_of(
+        cause, make_error(cause == FailureCause::cancelled ? Errc::cancelled : Errc::timed_out,
+                          "the task stopped"));
     if (seat.ending->step == 0) {
       seat.ending.reset();
       seat.ask_to_stop(0);
@@ -98,7 +97,6 @@ void Dispatcher::forget(const WorkPtr& work) {
   if (pending_.erase(work->number) != 0) pending_bytes_ -= work->bytes();
   room_.notify_all();
   if (pending_.empty()) idle_.notify_all();
-  if (!work->state->ready() && !calls_.empty()) wake();
 }
 
 bool Dispatcher::take_reports(Seat& seat) {

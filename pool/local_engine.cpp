@@ -57,13 +57,6 @@ class LocalAttachments final : public detail::AttachmentSource {
   std::map<std::pair<std::uint64_t, bool>, std::shared_ptr<void>> kept_;
 };
 
-TaskFailure failure_because(FailureCause cause, Errc code, const char* what) {
-  TaskFailure failure;
-  failure.cause = cause;
-  failure.error = make_error(code, what);
-  return failure;
-}
-
 unsigned thread_count(const PoolOptions& options) {
   return std::clamp(options.workers == 0 ? usable_processors() : options.workers, 1U,
                     detail::ClaimLedger::slots_max);
@@ -99,10 +92,7 @@ void LocalEngine::stop() {
     // sync local.stop: release; pairs with local_stop_is_requested(); nothing else is published
     work->cancelled.store(true, std::memory_order_release);
     if (!work->running) {
-      finish(lock, work, [&work = work] {
-        return work->state->fail(failure_because(FailureCause::closed, Errc::closed,
-                                                 "the pool ended before the task did"));
-      });
+      finish(lock, work, [&work = work] { return work->state->fail(failure_of_end()); });
     }
   }
   work_.notify_all();
@@ -115,26 +105,17 @@ void LocalEngine::stop() {
 std::shared_ptr<detail::TaskState> LocalEngine::submit(std::uint32_t function,
                                                        detail::BodyWriter body,
                                                        const TaskOptions& options) {
-  auto work = std::make_shared<Work>();
-  work->function = function;
-  work->attachments = body.take_attachments();
-  work->body = body.take_bytes();
-  work->options = options;
+  auto work = make_call(function, std::move(body), options);
   Lock lock(mutex_);
   return enqueue(lock, std::move(work));
 }
 
 std::shared_ptr<detail::TaskState> LocalEngine::submit_range(detail::RangeWork range) {
-  auto work = std::make_shared<Work>();
-  work->function = range.function;
-  work->body = std::move(range.body);
-  work->attachments = std::move(range.attachments);
-  for (const auto& attachment : range.input_attachments) work->attachments.push_back(attachment);
-  work->options = range.options;
+  auto work = make_range(range);
   Lock lock(mutex_);
   auto job = RangeJob::create(std::move(range), detail::ClaimLedger::slots_max);
-  if (job) work->range = std::move(*job);
-  if (!job) work->unfit = job.error();
+  if (!job) return refuse(lock, work, failure_of(FailureCause::could_not_start, job.error()));
+  work->range = std::move(*job);
   return enqueue(lock, std::move(work));
 }
 
@@ -148,22 +129,31 @@ std::shared_ptr<detail::TaskState> LocalEngine::enqueue(Lock& lock, WorkPtr work
            (pending_.size() < options_.pending_max &&
             pending_bytes_ + work->bytes() <= options_.pending_bytes_max);
   });
-  work->number = ++last_number_;
-  work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+  if (closing_) {
+    return refuse(lock, work,
+                  failure_of(FailureCause::closed, make_error(Errc::closed, "the pool has ended")));
+  }
+  number(work);
   pending_.emplace(work->number, work);
   pending_bytes_ += work->bytes();
-  if (closing_ || work->unfit) {
-    const auto failure =
-        work->unfit ? failure_because(FailureCause::could_not_start, Errc::out_of_budget,
-                                      work->unfit->context.c_str())
-                    : failure_because(FailureCause::closed, Errc::closed, "the pool has ended");
-    finish(lock, work, [&] { return work->state->fail(failure); });
-  } else if (in_caller_) {
+  if (in_caller_) {
     run(lock, work, 0);
   } else {
     queue_[work->options.priority].push_back(work);
     work_.notify_all();
   }
+  return work->state;
+}
+
+void LocalEngine::number(const WorkPtr& work) {
+  work->number = ++last_number_;
+  work->state = std::make_shared<detail::TaskState>(work->number, weak_from_this(), waiting_);
+}
+
+std::shared_ptr<detail::TaskState> LocalEngine::refuse(Lock& lock, const WorkPtr& work,
+                                                       const TaskFailure& why) {
+  number(work);
+  finish(lock, work, [&] { return work->state->fail(why); });
   return work->state;
 }
 
@@ -221,16 +211,15 @@ void LocalEngine::run_call(Lock& lock, const WorkPtr& work) {
   }
   local_task = outer;
   if (task.is_late()) {
-    failure = failure_because(FailureCause::timed_out, Errc::timed_out,
-                              "the task took longer than its time limit");
+    failure = failure_of(FailureCause::timed_out,
+                         make_error(Errc::timed_out, "the task took longer than its time limit"));
   }
   lock.lock();
   // relaxed: written under the lock that we hold.
   if (work->cancelled.load(std::memory_order_relaxed)) {
-    failure = closing_
-                  ? failure_because(FailureCause::closed, Errc::closed,
-                                    "the pool ended before the task did")
-                  : failure_because(FailureCause::cancelled, Errc::cancelled, "the task stopped");
+    failure = closing_ ? failure_of_end()
+                       : failure_of(FailureCause::cancelled,
+                                    make_error(Errc::cancelled, "the task stopped"));
   }
   finish(lock, work, [&] {
     if (failure) return work->state->fail(std::move(*failure));
@@ -323,8 +312,9 @@ bool LocalEngine::cancel(const detail::TaskState& state) {
   if (work->running) return true;
   for (auto& [priority, line] : queue_) std::erase(line, work);
   finish(lock, work, [&] {
-    return work->state->fail(failure_because(FailureCause::cancelled, Errc::cancelled,
-                                             "the task was cancelled before it ran"));
+    return work->state->fail(
+        failure_of(FailureCause::cancelled,
+                   make_error(Errc::cancelled, "the task was cancelled before it ran")));
   });
   return true;
 }

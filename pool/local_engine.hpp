@@ -41,6 +41,8 @@ class LocalEngine final : public Engine, public std::enable_shared_from_this<Loc
   explicit LocalEngine(PoolOptions);
 
   std::shared_ptr<detail::TaskState> enqueue(Lock&, WorkPtr);
+  std::shared_ptr<detail::TaskState> refuse(Lock&, const WorkPtr&, const TaskFailure&);
+  void number(const WorkPtr&);
   void live(unsigned index);
   WorkPtr next_work();
   void run(Lock&, const WorkPtr&, unsigned index);

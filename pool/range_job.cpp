@@ -1,5 +1,7 @@
 #include "pool/range_job.hpp"
 
+#include "pool/work.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -48,7 +50,6 @@ RangeJob::RangeJob(detail::RangeWork work, std::shared_ptr<detail::SharedMemory>
 void RangeJob::lay_out(std::uint32_t slots) {
   const Places places = places_of(work_, slots);
   auto* const head = new (memory_->bytes().data()) ClaimLedger{};
-  head->magic = ClaimLedger::magic_value;
   head->items = work_.items;
   head->slots = slots;
   head->timed = work_.options.timeout.count() != 0 ? 1 : 0;
@@ -56,7 +57,6 @@ void RangeJob::lay_out(std::uint32_t slots) {
   head->marks_at = places.marks;
   head->inputs_at = places.inputs;
   head->outputs_at = places.outputs;
-  head->bytes = places.end;
   std::byte* const inputs = head->at(places.inputs);
   if (work_.plain_inputs != nullptr) {
     std::memcpy(inputs, work_.plain_inputs, work_.items * work_.input_bytes);
@@ -115,10 +115,7 @@ void RangeJob::take_value(std::uint32_t item, detail::BodyReader& from) {
   delivered_[item] = true;
   const auto taken = work_.on_result(item, from);
   if (!taken) {
-    TaskFailure failure;
-    failure.cause = FailureCause::error;
-    failure.error = taken.error();
-    failures_.emplace(item, std::move(failure));
+    failures_.emplace(item, failure_of(FailureCause::error, taken.error()));
   }
   // sync claim.mark: release; pairs with is_undone(); the result is with us, whether its worker could say so or not
   ledger().mark(item).store(ItemMark::done, std::memory_order_release);

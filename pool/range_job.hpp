@@ -54,9 +54,6 @@ class RangeJob {
   std::size_t failures() const { return failures_.size(); }
   detail::RangeOutcome outcome();
   const std::shared_ptr<detail::SharedMemory>& memory() const { return memory_; }
-  const std::vector<detail::Attachment>& input_attachments() const {
-    return work_.input_attachments;
-  }
 
  private:
   RangeJob(detail::RangeWork, std::shared_ptr<detail::SharedMemory>) noexcept;

@@ -6,8 +6,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pool/task_state.hpp"
@@ -15,6 +15,17 @@
 namespace bulkhead::pool {
 
 class RangeJob;
+
+inline TaskFailure failure_of(FailureCause cause, Error why) {
+  TaskFailure failure;
+  failure.cause = cause;
+  failure.error = std::move(why);
+  return failure;
+}
+inline TaskFailure failure_of_end() {
+  return failure_of(FailureCause::closed,
+                    make_error(Errc::closed, "the pool ended before the task did"));
+}
 
 struct Work {
   std::uint64_t number = 0;
@@ -24,13 +35,15 @@ struct Work {
   TaskOptions options;
   std::shared_ptr<detail::TaskState> state;
   unsigned attempts = 0;  // that ended with its worker
-  bool alone = false;     // nobody else's task shares its worker
-  // Of threads: whether one has begun it, and whether it was cancelled since; why it cannot be run at all.
+  // Of threads: whether one has begun it, and whether it was cancelled since.
   bool running = false;
   std::atomic<bool> cancelled{false};
-  std::optional<Error> unfit;
   std::unique_ptr<RangeJob> range;  // null: a task
   std::size_t bytes() const noexcept { return body.size(); }
 };
+
+std::shared_ptr<Work> make_call(std::uint32_t function, detail::BodyWriter, const TaskOptions&);
+// Without its job, which is made of what is left of the argument.
+std::shared_ptr<Work> make_range(detail::RangeWork&);
 
 }  // namespace bulkhead::pool

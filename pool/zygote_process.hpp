@@ -4,7 +4,7 @@
 
 namespace bulkhead::pool {
 
-// Of a process that was started as a zygote, with its socket at first_fd. `program`: an open descriptor of what it runs.
+// Of a process that was started as a zygote, with its socket at first_fd. `name`: argv[0] of workers by exec.
 [[noreturn]] void live_as_zygote(const char* name);
 
 }  // namespace bulkhead::pool

@@ -1,9 +1,11 @@
 // What tests of pools share: signs between processes, and what must be as it was.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <bulkhead/pool.hpp>
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.hpp"
 #include "base/process_tree.hpp"
 
 namespace bulkhead::test {
@@ -28,6 +31,20 @@ inline constexpr bool fork_is_possible = false;  // its runtime has a thread of 
 #else
 inline constexpr bool fork_is_possible = true;
 #endif
+
+inline constexpr bool sanitized =
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    true;
+#else
+    false;
+#endif
+
+inline void await_end(pid_t pid) {
+  const auto pidfd = base::open_pidfd(pid);
+  if (!pidfd) return;  // it has gone already
+  pollfd dead{pidfd->get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&dead, 1, 60'000), 1) << pid;
+}
 
 inline std::vector<pid_t> children() {
   const auto found = base::children_of(::getpid());

@@ -44,15 +44,12 @@ struct alignas(64) ClaimSlot {
 static_assert(sizeof(ClaimSlot) == 64 && std::atomic<ClaimRange>::is_always_lock_free);
 
 struct alignas(64) ClaimLedger {
-  static constexpr std::uint32_t magic_value = 0x4c434842;  // "BHCL"
-  static constexpr std::uint32_t items_max = std::uint32_t{1} << 24;
   static constexpr std::uint32_t slots_max = 256;
 
-  std::uint32_t magic;
   std::uint32_t items, slots;
   std::uint32_t timed;  // 1: workers note when they begin an item
   std::uint64_t base;   // added to an item's number for who computes from numbers
-  std::uint64_t marks_at, inputs_at, outputs_at, bytes;
+  std::uint64_t marks_at, inputs_at, outputs_at;
   alignas(64)
       std::atomic<std::uint64_t> next;  // the first item that nobody has claimed; may pass `items`
 
