@@ -52,9 +52,10 @@ Result<SpmdRun> SpmdRun::begin(const SpmdOptions& options, unsigned ranks) {
 void SpmdRun::watch(const std::shared_ptr<TaskState>& task) {
   const auto rank = static_cast<std::uint32_t>(tasks_.size());
   tasks_.push_back(task);
-  // On the pool's thread, which hears of deaths from the zygote. The task owns the call, so the call does not own the task.
-  when_ready(*task, [raw = task.get(), rank, memory = memory_] {
-    pool::mark_rank(pool::SpmdMemory(memory.span()), rank, state_after(failure_of(*raw)));
+  // On the pool's thread, which hears of deaths from the zygote; perhaps after the run has returned. Task and call own each
+  // other until the task has ended, which the pool's own end sees to.
+  when_ready(*task, [task, rank, memory = memory_] {
+    pool::mark_rank(pool::SpmdMemory(memory.span()), rank, state_after(failure_of(*task)));
   });
 }
 
