@@ -42,6 +42,14 @@ class LaneConsumer {
     // The word is read once and checked as it was read: its writer may change it at any time.
     // sync lane.commit: acquire; pairs with LaneProducer::commit; shows the record's bytes
     const std::uint64_t word = head().load(std::memory_order_acquire);
+    // One line of data with the number that we expect, which is most of them, in one comparison.
+    const std::uint64_t length = word - pack({RecordKind::data, 0, next_index()});
+    if (length <= line_payload_bytes) [[likely]] {
+      record.bytes = {ring_ + offset + record_header_bytes, length};
+      step_over(cache_line, record);
+      return Glance::record;
+    }
+    if (word == 0) return Glance::nothing;
     const RecordHeader header = unpack_record(word);
     const std::uint64_t bytes = record_bytes(header.length);
     const bool sound = is_next(header) && header.length <= payload_bytes_max(capacity_) &&
@@ -55,12 +63,9 @@ class LaneConsumer {
       }
       record.bytes = slabs_.subspan(slab.offset, slab.bytes);
     } else {
-      return word == 0 ? Glance::nothing : Glance::unusual;
+      return Glance::unusual;
     }
-    position_ += bytes;
-    ++last_index_;
-    record.end = position_;
-    record.index = last_index_;
+    step_over(bytes, record);
     return Glance::record;
   }
 
@@ -82,8 +87,15 @@ class LaneConsumer {
   const std::atomic<std::uint64_t>& head() const noexcept {
     return record_head(ring_, position_ & (capacity_ - 1));
   }
-  bool is_next(RecordHeader header) const noexcept {
-    return header.index == ((last_index_ + 1) & record_index_mask);
+  std::uint32_t next_index() const noexcept {
+    return static_cast<std::uint32_t>((last_index_ + 1) & record_index_mask);
+  }
+  bool is_next(RecordHeader header) const noexcept { return header.index == next_index(); }
+  [[gnu::always_inline]] void step_over(std::uint64_t bytes, Record& record) noexcept {
+    position_ += bytes;
+    ++last_index_;
+    record.end = position_;
+    record.index = last_index_;
   }
   // Each word is read once and checked as it was read.
   SlabRef load_slab_ref(std::uint64_t offset) const noexcept {

@@ -23,9 +23,18 @@ bool LaneProducer::reclaim(std::uint64_t position) noexcept {
   return true;
 }
 
+bool LaneProducer::push_anywhere(std::span<const std::byte> bytes, RecordKind kind) noexcept {
+  BULKHEAD_ASSERT(bytes.size() <= payload_bytes_max(capacity_));
+  const Placement place = placement(bytes.size());
+  if (place.end + cache_line > reclaimed_ + capacity_) return false;  // (I1)
+  if (place.start != position_ || cleared_ < place.end + cache_line) make_way(place);
+  put(place, bytes, kind);
+  return true;
+}
+
 // The heads behind the record are zero before anything is committed (I2), the padding before the record
 // is. The lines inside the record need no zero: nobody looks for a head there.
-void LaneProducer::make_way(Placement place, std::uint32_t index) noexcept {
+void LaneProducer::make_way(Placement place) noexcept {
   const bool wraps = place.start != position_;
   if (cleared_ < place.end + cache_line) {
     if (wraps && cleared_ < place.start + cache_line) zero_head(place.start);
@@ -34,7 +43,7 @@ void LaneProducer::make_way(Placement place, std::uint32_t index) noexcept {
   }
   if (!wraps) return;
   commit(ring_ + (position_ & mask_),
-         {RecordKind::pad, static_cast<std::uint32_t>(place.start - position_), index});
+         {RecordKind::pad, static_cast<std::uint32_t>(place.start - position_), next_index()});
 }
 
 // The consumer looks at the first head only while that is 0, so all others may stand before it.

@@ -30,19 +30,12 @@ class LaneProducer {
   // payload_bytes_max() bytes. Inlined by force: its caller is the message's critical path.
   [[gnu::always_inline]] bool push(std::span<const std::byte> bytes,
                                    RecordKind kind = RecordKind::data) noexcept {
-    BULKHEAD_ASSERT(bytes.size() <= payload_bytes_max(capacity_));
-    const Placement place = placement(bytes.size());
-    if (place.end + cache_line > reclaimed_ + capacity_) return false;  // (I1)
-    const auto index = static_cast<std::uint32_t>((count_ + 1) & record_index_mask);
-    if (place.start != position_ || cleared_ < place.end + cache_line) make_way(place, index);
-    std::byte* const record = ring_ + (place.start & mask_);
-    copy_payload(record + record_header_bytes, bytes);
-    commit(record, {kind, static_cast<std::uint32_t>(bytes.size()), index});
-    position_ = place.end;
-    ++count_;
-    store_committed(page_, {place.end, count_});
-    clear_ahead(place.end - place.start);
-    return true;
+    // The common case: one line, whose head and the one behind it are zero already, so there is room (I1).
+    if (bytes.size() <= line_payload_bytes && position_ + 2 * cache_line <= cleared_) [[likely]] {
+      put({position_, position_ + cache_line}, bytes, kind);
+      return true;
+    }
+    return push_anywhere(bytes, kind);
   }
   // A message that lies in our slab area; nobody writes to it before the consumer is done with it.
   bool push_slab(SlabRef slab) noexcept {
@@ -117,7 +110,22 @@ class LaneProducer {
     std::memcpy(to, from, n);
   }
 
-  void make_way(Placement, std::uint32_t index) noexcept;
+  bool push_anywhere(std::span<const std::byte> bytes, RecordKind) noexcept;
+  // The heads that the place needs are zero.
+  [[gnu::always_inline]] void put(Placement place, std::span<const std::byte> bytes,
+                                  RecordKind kind) noexcept {
+    std::byte* const record = ring_ + (place.start & mask_);
+    copy_payload(record + record_header_bytes, bytes);
+    commit(record, {kind, static_cast<std::uint32_t>(bytes.size()), next_index()});
+    position_ = place.end;
+    ++count_;
+    store_committed(page_, {place.end, count_});
+    clear_ahead(place.end - place.start);
+  }
+  std::uint32_t next_index() const noexcept {
+    return static_cast<std::uint32_t>((count_ + 1) & record_index_mask);
+  }
+  void make_way(Placement) noexcept;
   void zero_head(std::uint64_t position) noexcept {
     // relaxed: the commit that makes anybody look here is a release after it.
     record_head(ring_, position & mask_).store(0, std::memory_order_relaxed);

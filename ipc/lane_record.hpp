@@ -55,6 +55,9 @@ constexpr std::size_t payload_bytes_max(std::size_t ring_capacity) noexcept {
 }
 static_assert(record_bytes(payload_bytes_max(4096)) <= 4096 / 2);
 
+// What fits into one line beside the header: such records fit everywhere and need no padding.
+inline constexpr std::size_t line_payload_bytes = cache_line - record_header_bytes;
+
 // Heads lie on line boundaries of a page-aligned mapping.
 inline std::atomic<std::uint64_t>& record_head(std::byte* ring, std::uint64_t offset) noexcept {
   return *reinterpret_cast<std::atomic<std::uint64_t>*>(ring + offset);

@@ -7,6 +7,7 @@
 #include <bit>
 #include <limits>
 
+#include "ipc/first_look.hpp"
 #include "ipc/shm_receiver.hpp"
 #include "ipc/shm_sender.hpp"
 #include "ipc/succession.hpp"
@@ -42,10 +43,18 @@ class ShmEndpoint final : public Endpoint {
   // caller with the first look that finds it.
   Result<Message> receive(Deadline deadline) override {
     ShmReceiver::Received got;  // its address is not taken, so that it stays in registers
-    for (int looks = receiver_.looks_at_once(deadline);;) {
+    const int looks = receiver_.looks_at_once(deadline);
+    int pauses = looks > 1 ? first_look_.pauses() : 0;
+    for (int i = 0; i < pauses; ++i) cpu_pause();
+    for (;; ++pauses) {
       const auto glance = receiver_.take_at_once(got, deadline);
-      if (glance == ShmReceiver::Glance::record) return hand_out(got);
-      if (glance == ShmReceiver::Glance::unusual || --looks <= 0) return receive_slowly(deadline);
+      if (glance == ShmReceiver::Glance::record) {
+        if (looks > 1) first_look_.found_after(pauses);
+        return hand_out(got);
+      }
+      if (glance == ShmReceiver::Glance::unusual || pauses + 1 >= looks) {
+        return receive_slowly(deadline);
+      }
       cpu_pause();
     }
   }
@@ -88,6 +97,7 @@ class ShmEndpoint final : public Endpoint {
   const std::uint64_t resume_point_;
   ShmSender sender_;
   ShmReceiver receiver_;
+  FirstLook first_look_;
 };
 
 Result<Message> ShmEndpoint::receive_slowly(Deadline deadline) {

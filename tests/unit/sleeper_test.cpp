@@ -1,7 +1,9 @@
-// How one direction learns whether spinning pays. What it does about a peer is tested with real ends.
+// How one direction learns whether spinning pays, and from when on. What it does about a peer is tested with real ends.
 #include "ipc/sleeper.hpp"
 
 #include <gtest/gtest.h>
+
+#include "ipc/first_look.hpp"
 
 namespace bulkhead::ipc {
 namespace {
@@ -43,6 +45,29 @@ TEST_F(Pace, is_learnt_also_from_what_came_while_arming) {
   }
   EXPECT_LT(waits, 10'000) << "it never spins again";
   EXPECT_EQ(sleeper_.sleeps(), slept);
+}
+
+TEST(FirstLook, comes_at_once_until_it_was_too_early) {
+  FirstLook look;
+  EXPECT_EQ(look.pauses(), 0);
+  look.found_after(0);
+  EXPECT_EQ(look.pauses(), 0);
+  look.found_after(1);
+  EXPECT_EQ(look.pauses(), 1);
+}
+
+// Answers take their time: it settles at a bound, so that one long wait costs the next message little.
+TEST(FirstLook, is_never_put_off_for_long) {
+  FirstLook look;
+  for (int i = 0; i < 100; ++i) look.found_after(look.pauses() + 20);
+  EXPECT_EQ(look.pauses(), 2);
+}
+
+TEST(FirstLook, comes_sooner_again_when_the_message_was_there) {
+  FirstLook look;
+  for (int i = 0; i < 2; ++i) look.found_after(5);
+  for (int i = 0; i < 2; ++i) look.found_after(look.pauses());
+  EXPECT_EQ(look.pauses(), 0);
 }
 
 }  // namespace
