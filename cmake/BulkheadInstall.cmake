@@ -31,6 +31,7 @@ target_sources(bulkhead_api INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURC
   ${PROJECT_SOURCE_DIR}/include/bulkhead/message.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/pool.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/pool_options.hpp
+  ${PROJECT_SOURCE_DIR}/include/bulkhead/scheduling.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/queue.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/rpc.hpp
   ${PROJECT_SOURCE_DIR}/include/bulkhead/sealed.hpp

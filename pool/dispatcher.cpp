@@ -46,7 +46,9 @@ Dispatcher::Dispatcher(PoolOptions options)
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   watch(wake_.get(), EPOLLIN);
-  for (unsigned i = 0; i < wanted_; ++i) seats_.push_back(std::make_unique<Seat>(i));
+  const auto& how = options_.scheduling;
+  if (how.policy != SchedulingPolicy::first_come || how.trace) schedule_.emplace(how);
+  for (unsigned i = 0; i < seats_wanted(); ++i) seats_.push_back(std::make_unique<Seat>(i));
 }
 
 Dispatcher::~Dispatcher() { stop(); }
@@ -135,6 +137,7 @@ std::shared_ptr<detail::TaskState> Dispatcher::refuse(const WorkPtr& work, Failu
 }
 
 void Dispatcher::put_in_queue(WorkPtr work, bool first) {
+  if (schedule_ && !work->range) return add_to_schedule(*work);
   auto& line = queue_[work->options.priority];
   if (first) {
     line.push_front(std::move(work));
@@ -145,6 +148,7 @@ void Dispatcher::put_in_queue(WorkPtr work, bool first) {
 
 // In the order of priority, as long as somebody can take it.
 void Dispatcher::dispatch() {
+  if (schedule_) return dispatch_by_policy();
   refused_ = false;
   for (auto entry = queue_.begin(); entry != queue_.end();) {
     auto& line = entry->second;
@@ -320,9 +324,6 @@ void Dispatcher::run() noexcept {
 void Dispatcher::resize(unsigned workers) {
   const Lock lock(mutex_);
   wanted_ = valid_workers(workers, processors_);
-  while (seats_.size() < wanted_) {
-    seats_.push_back(std::make_unique<Seat>(static_cast<std::uint32_t>(seats_.size())));
-  }
   for (auto& seat : seats_) retire_if_due(*seat);
   begin_missing();
   wake();
@@ -341,6 +342,11 @@ PoolStats Dispatcher::stats() const {
   stats.busy = static_cast<unsigned>(std::count_if(
       seats_.begin(), seats_.end(), [](const auto& seat) { return !seat->under_way.empty(); }));
   return stats;
+}
+
+ScheduleTrace Dispatcher::schedule_trace() const {
+  const Lock lock(mutex_);
+  return schedule_ ? schedule_->trace() : ScheduleTrace{};
 }
 
 std::vector<int> Dispatcher::pids() const {

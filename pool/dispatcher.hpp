@@ -1,5 +1,6 @@
 // The conductor of a pool: queues work, hands it to workers, takes their reports, replaces the dead. Used by Pool and by
-// futures. What it decides about the dead is in dispatcher_deaths.cpp, about ranges in dispatcher_ranges.cpp.
+// futures. What it decides about the dead is in dispatcher_deaths.cpp, about ranges in dispatcher_ranges.cpp, about who runs
+// where a policy is asked in dispatcher_schedule.cpp.
 //
 // One lock guards everything. Reports are taken by whoever looks first: the pool's own thread, which sleeps on the
 // doorbells of the workers, or a thread that waits for a future and looks for itself for a moment, with the
@@ -23,6 +24,7 @@
 #include "base/fd.hpp"
 #include "pool/engine.hpp"
 #include "pool/range_job.hpp"
+#include "pool/schedule.hpp"
 #include "pool/seat.hpp"
 #include "pool/task_state.hpp"
 #include "pool/work.hpp"
@@ -51,6 +53,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   void resize(unsigned workers) override;
   Result<void> drain(Deadline) override;
   PoolStats stats() const override;
+  ScheduleTrace schedule_trace() const override;
   std::vector<int> pids() const override;
 
  private:
@@ -76,6 +79,17 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   Seat* seat_for(const Work&);
   void share_out();
   void take_back_lower_than(int priority);
+  unsigned seats_wanted() const noexcept;
+  unsigned count_stopped() const noexcept;
+  unsigned count_running() const noexcept;
+  Seat* idle_seat(std::size_t below) const noexcept;
+  Seat* seat_of(std::uint64_t task) const noexcept;
+  void add_to_schedule(const Work&);
+  void dispatch_by_policy();
+  void share_idle_with_ranges();
+  bool put_on(std::uint64_t task, Seat* idle);
+  bool stop_for_another(std::uint64_t task);
+  void go_on(Seat&);
   bool give(Seat&, const WorkPtr&);
   bool give_task(Seat&, const WorkPtr&);
   bool give_part(Seat&, const WorkPtr&);
@@ -118,8 +132,10 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   std::optional<Zygote> zygote_;
   std::map<int, std::deque<WorkPtr>, std::greater<>> queue_;  // by priority
   int lowest_priority_ = INT_MAX;                             // that was ever submitted
-  std::map<std::uint64_t, WorkPtr> pending_;                  // by number: waiting or under way
-  std::map<std::uint64_t, detail::RangeOutcome> outcomes_;    // of ranges, until they are fetched
+  std::optional<Schedule> schedule_;          // of tasks, unless they are taken from the queue
+  unsigned stopped_most_ = 0;                 // at once, so far
+  std::map<std::uint64_t, WorkPtr> pending_;  // by number: waiting or under way
+  std::map<std::uint64_t, detail::RangeOutcome> outcomes_;  // of ranges, until they are fetched
   std::size_t pending_bytes_ = 0;
   std::uint64_t last_number_ = 0, last_birth_ = 0;
   unsigned failed_starts_ = 0;  // in a row

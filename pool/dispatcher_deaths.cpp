@@ -61,8 +61,11 @@ bool Dispatcher::begin_zygote() {
 // Where starts have failed, only who is waited for is tried.
 void Dispatcher::begin_missing() {
   if (closing_ || (failed_starts_ != 0 && pending_.empty())) return;
+  while (seats_.size() < seats_wanted()) {
+    seats_.push_back(std::make_unique<Seat>(static_cast<std::uint32_t>(seats_.size())));
+  }
   for (auto& seat : seats_) {
-    if (seat->index() >= wanted_ || seat->state != Seat::State::empty) continue;
+    if (seat->index() >= seats_wanted() || seat->state != Seat::State::empty) continue;
     if (!begin_zygote()) return;
     begin_worker(*seat);
   }
@@ -168,7 +171,7 @@ void Dispatcher::retire_if_due(Seat& seat) {
   const bool is_worn =
       options_.tasks_per_worker_max != 0 && seat.tasks_done >= options_.tasks_per_worker_max;
   if (seat.state != Seat::State::ready || !seat.under_way.empty()) return;
-  if (!is_worn && seat.index() < wanted_) return;
+  if (!is_worn && seat.index() < seats_wanted()) return;
   Order order;
   order.kind = Order::Kind::retire;
   if (!seat.send(order, {}, {})) seat.signal(SIGKILL);
@@ -270,6 +273,7 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
       return true;
     }
     under_way.erase(at);
+    if (under_way.empty()) go_on(*seat);
     break;
   }
   for (auto& [priority, line] : queue_) std::erase(line, work);
@@ -282,6 +286,7 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
 void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause,
                               std::uint64_t item) {
   if (seat.ending) return;
+  go_on(seat);
   // Who waits behind it is to suffer nothing.
   for (std::size_t i = seat.under_way.size(); i > 0; --i) {
     const WorkPtr other = seat.under_way[i - 1];
@@ -294,7 +299,7 @@ void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause,
 }
 
 void Dispatcher::check_time_limits(Seat& seat, clock::time_point now) {
-  if (seat.ending || seat.under_way.empty()) return;
+  if (seat.ending || seat.under_way.empty() || seat.stopped_since) return;
   const Work& work = *seat.under_way.front();
   if (seat.task_deadline && now >= *seat.task_deadline)
     begin_ending(seat, work, FailureCause::timed_out);
@@ -340,12 +345,15 @@ std::optional<Dispatcher::clock::time_point> Dispatcher::next_tick() const {
       at(seat->ending->next_at);
       continue;
     }
-    if (seat->task_deadline) at(*seat->task_deadline);
+    if (seat->task_deadline && !seat->stopped_since) at(*seat->task_deadline);
     if (seat->under_way.empty() || !seat->under_way.front()->range) continue;
     const auto& work = *seat->under_way.front();
     if (work.options.timeout.count() == 0) continue;
     const auto timed = work.range->timed_item(seat->index());
     at((timed ? timed->started : clock::now()) + work.options.timeout);
+  }
+  if (schedule_) {
+    if (const auto change = schedule_->next_change(clock::now())) at(*change);
   }
   return next;
 }

@@ -52,6 +52,7 @@ void Dispatcher::take_answer(Seat& seat, const Seat::Incoming& incoming) {
   seat.under_way.pop_front();
   seat.forget_offer(work->number);
   seat.task_deadline.reset();
+  go_on(seat);  // it has ended just before it was stopped
   ++seat.tasks_done;
   if (!pending_.contains(work->number)) return;            // it was cancelled on its way
   if (seat.ending && seat.ending->task == work->number) {  // it ended when it was asked to
@@ -83,6 +84,7 @@ void Dispatcher::take_answer(Seat& seat, const Seat::Incoming& incoming) {
 
 void Dispatcher::finish(const WorkPtr& work, detail::TaskAnswer answer) {
   ++stats_.done;
+  if (schedule_) schedule_->learn_from(work->number, clock::now());
   forget(work);
   for (auto& call : work->state->answer(std::move(answer))) calls_.push_back(std::move(call));
 }
@@ -95,6 +97,7 @@ void Dispatcher::finish(const WorkPtr& work, TaskFailure failure) {
 
 void Dispatcher::forget(const WorkPtr& work) {
   if (pending_.erase(work->number) != 0) pending_bytes_ -= work->bytes();
+  if (schedule_) schedule_->remove(work->number, clock::now());
   room_.notify_all();
   if (pending_.empty()) idle_.notify_all();
 }

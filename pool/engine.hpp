@@ -34,6 +34,7 @@ class Engine {
   virtual void resize(unsigned workers) = 0;
   virtual Result<void> drain(Deadline) = 0;
   virtual PoolStats stats() const = 0;
+  virtual ScheduleTrace schedule_trace() const { return {}; }
   virtual std::vector<int> pids() const = 0;
 };
 

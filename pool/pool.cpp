@@ -95,6 +95,7 @@ bool Pool::stop_requested() noexcept {
 void Pool::resize(unsigned workers) { engine_->resize(workers); }
 Result<void> Pool::drain(Deadline deadline) { return engine_->drain(deadline); }
 PoolStats Pool::stats() const { return engine_->stats(); }
+ScheduleTrace Pool::schedule_trace() const { return engine_->schedule_trace(); }
 std::vector<int> Pool::pids() const { return engine_->pids(); }
 
 namespace detail {

@@ -112,6 +112,7 @@ void Seat::clear() noexcept {
   armed_ = false;
   ending.reset();
   task_deadline.reset();
+  stopped_since.reset();
   state = State::empty;
 }
 

@@ -113,6 +113,7 @@ class Seat {
   };
   std::optional<Ending> ending;
   std::optional<clock::time_point> task_deadline;  // of the task that runs
+  std::optional<clock::time_point> stopped_since;  // for the sake of another one's task
 
  private:
   Result<void> send_ahead(std::uint64_t number, int fd);

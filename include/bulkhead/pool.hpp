@@ -118,6 +118,8 @@ class Pool {
   // Waits until nothing is pending. Errors: timed_out, stopped.
   [[nodiscard]] Result<void> drain(Deadline = Deadline::never());
   PoolStats stats() const;
+  // With Scheduling::trace; empty without it.
+  ScheduleTrace schedule_trace() const;
   // Of the workers that are up, for who wants to look at them, or kill one.
   std::vector<int> pids() const;
 

@@ -3,6 +3,7 @@
 
 #include <bulkhead/detail/task_function.hpp>
 #include <bulkhead/future.hpp>
+#include <bulkhead/scheduling.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -26,6 +27,8 @@ struct TaskOptions {
   OnCrash on_crash = OnCrash::automatic;
   unsigned retries = 2;
   int priority = 0;  // higher first; equal ones in the order of submission
+  // What shortest_next and shortest_remaining go by; 0: what its function took before, on the average.
+  std::chrono::nanoseconds expected{0};
   // Its worker has no other task meanwhile: for tasks that wait for each other, which need one worker each.
   bool alone = false;
 };
@@ -65,12 +68,14 @@ struct PoolOptions {
   // A worker by exec instead of a fork of the zygote: 1 ms instead of 0.3 ms, and nothing shared but the program.
   bool exec_workers = false;
   Initializer initializer = {};  // so that {.workers = 4} leaves nothing out, says -Wextra
+  Scheduling scheduling = {};
 };
 
 struct PoolStats {
   unsigned workers = 0, busy = 0;  // now
   std::uint64_t done = 0, failed = 0, retried = 0;
   std::uint64_t started = 0, died = 0;  // workers
+  std::uint64_t preempted = 0;          // times a task was stopped for another
   // Why workers are made by exec and not by fork; "" where they are forked.
   std::string exec_reason;
 };
