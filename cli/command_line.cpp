@@ -15,6 +15,7 @@
 
 #include "base/nearest.hpp"
 #include "cli/commands.hpp"
+#include "cli/lab.hpp"
 #include "cli/map_options.hpp"
 #include "cli/option_values.hpp"
 
@@ -372,6 +373,7 @@ int run_command_line(int argc, char** argv) {
   add_call(app, asked);
   add_bench(app, asked);
   add_map(app, asked.action, take_map_command(argc, argv));
+  add_lab(app, asked.action);
   add_about(app, asked);
 
   if (const auto refused = refuse_unknown_words(app, argc, argv)) {

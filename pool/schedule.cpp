@@ -2,7 +2,21 @@
 
 #include <algorithm>
 
-namespace bulkhead::pool {
+namespace bulkhead {
+
+std::string_view to_string(SchedulingPolicy policy) noexcept {
+  switch (policy) {
+    case SchedulingPolicy::first_come: return "first_come";
+    case SchedulingPolicy::shortest_next: return "shortest_next";
+    case SchedulingPolicy::priority_aging: return "priority_aging";
+    case SchedulingPolicy::shortest_remaining: return "shortest_remaining";
+    case SchedulingPolicy::round_robin: return "round_robin";
+    case SchedulingPolicy::feedback: return "feedback";
+  }
+  return "?";
+}
+
+namespace pool {
 namespace {
 
 constexpr int lowest_level = 3;
@@ -194,4 +208,5 @@ Schedule::Span Schedule::used(const Job& job, Time now) const noexcept {
   return job.used + (job.state == State::on ? now - job.since : Span(0));
 }
 
-}  // namespace bulkhead::pool
+}  // namespace pool
+}  // namespace bulkhead

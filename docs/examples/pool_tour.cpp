@@ -160,6 +160,14 @@ void priorities(Pool& pool) {
   expect(later.value() == 1 && sooner.value() == 2, "both are run");
 }
 
+void policies() {
+  using namespace std::chrono_literals;
+  Pool short_first({.workers = 1, .scheduling = {.policy = SchedulingPolicy::shortest_remaining}});
+  auto long_one = short_first.submit_with({.expected = 10min}, [] { return 1; });
+  auto short_one = short_first.submit_with({.expected = 1ms}, [] { return 2; });
+  expect(long_one.value() == 1 && short_one.value() == 2, "both are run");
+}
+
 // One worker, kept busy until two tasks wait: the first to get a number is the more important one.
 void order_of_priorities() {
   Pool pool({.workers = 1});
@@ -213,6 +221,7 @@ int main(int argc, char** argv) {
   expect(bytes && *bytes == 100'000, "a sealed buffer arrives");
   initializer();
   priorities(pool);
+  policies();
   order_of_priorities();
   memory_as_result(pool);
   debugging();

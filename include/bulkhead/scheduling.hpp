@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace bulkhead {
@@ -17,6 +18,8 @@ enum class SchedulingPolicy : std::uint8_t {
   round_robin,         // a quantum each
   feedback,  // several queues: who uses up its quantum goes one down, where the quantum is twice as long
 };
+
+std::string_view to_string(SchedulingPolicy) noexcept;  // "first_come", and so on
 
 // Of the tasks of a pool in processes. Threads, and items of a map, are taken in the order of first_come; a map gets the
 // workers that tasks leave idle.

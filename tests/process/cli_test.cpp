@@ -89,7 +89,7 @@ TEST_F(Cli, help_goes_to_stdout_and_is_no_failure) {
   EXPECT_EQ(all.err, "");
   for (const char* command :
        {"run", "check", "status", "kill", "stop", "start", "restart", "logs", "events", "call",
-        "shutdown", "schema", "defaults", "doctor", "version", "bench", "simulate", "map"}) {
+        "shutdown", "schema", "defaults", "doctor", "version", "bench", "simulate", "map", "lab"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   const auto one = bulkhead({"kill", "--help"});
