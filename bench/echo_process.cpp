@@ -24,22 +24,16 @@ bool receive_value(int socket, T& value) noexcept {
   return ::recv(socket, &value, sizeof value, 0) == static_cast<ssize_t>(sizeof value);
 }
 
-std::uint64_t cpu_time_ns() noexcept {
-  timespec used{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(used.tv_nsec);
-}
-
 Error echo_is_gone() { return make_error(Errc::peer_died, "the echo process of the benchmark"); }
 
 }  // namespace
 
 // The CPU time is read within the span that it is a share of.
-Busyness::Busyness() noexcept : start_ns_(base::monotonic_ns()), cpu_before_ns_(cpu_time_ns()) {}
+Busyness::Busyness() noexcept
+    : start_ns_(base::monotonic_ns()), cpu_before_ns_(base::processor_time_ns()) {}
 
 double Busyness::share() const noexcept {
-  const auto cpu = static_cast<double>(cpu_time_ns() - cpu_before_ns_);
+  const auto cpu = static_cast<double>(base::processor_time_ns() - cpu_before_ns_);
   return cpu / static_cast<double>(base::monotonic_ns() - start_ns_);
 }
 

@@ -2,11 +2,11 @@
 
 #include <bulkhead/pool.hpp>
 
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <thread>
+
+#include "base/clock.hpp"
 
 namespace bulkhead::lab {
 namespace {
@@ -31,13 +31,8 @@ constexpr milliseconds lab_quantum(10);
 
 // Takes so much of a processor, however often it is stopped.
 int compute(int ms) {
-  const auto used = [] {
-    timespec now{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return now.tv_sec * 1'000'000'000L + now.tv_nsec;
-  };
-  const auto until = used() + ms * 1'000'000L;
-  while (used() < until) {
+  const auto until = base::processor_time_ns() + static_cast<std::uint64_t>(ms) * 1'000'000;
+  while (base::processor_time_ns() < until) {
   }
   return ms;
 }

@@ -353,7 +353,10 @@ std::optional<Dispatcher::clock::time_point> Dispatcher::next_tick() const {
     at((timed ? timed->started : clock::now()) + work.options.timeout);
   }
   if (schedule_) {
-    if (const auto change = schedule_->next_change(clock::now())) at(*change);
+    // One that is due and has to wait for a worker is looked at again, but not without a pause.
+    const auto now = clock::now();
+    if (const auto change = schedule_->next_change(now))
+      at(std::max(*change, now + std::chrono::milliseconds(1)));
   }
   return next;
 }

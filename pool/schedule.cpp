@@ -35,8 +35,12 @@ Scheduling with_bounds(Scheduling how) noexcept {
 Schedule::Schedule(Scheduling how) noexcept : how_(with_bounds(how)) {}
 
 bool Schedule::preempts() const noexcept {
-  return how_.policy == SchedulingPolicy::shortest_remaining ||
-         how_.policy == SchedulingPolicy::round_robin || how_.policy == SchedulingPolicy::feedback;
+  return how_.stopped_max != 0 &&
+         (how_.policy == SchedulingPolicy::shortest_remaining || goes_by_time());
+}
+
+bool Schedule::goes_by_time() const noexcept {
+  return how_.policy == SchedulingPolicy::round_robin || how_.policy == SchedulingPolicy::feedback;
 }
 
 void Schedule::add(const Task& task, Time now) {
@@ -159,10 +163,8 @@ std::optional<std::uint64_t> Schedule::gives_way_to(std::uint64_t next, Time now
 }
 
 std::optional<Schedule::Time> Schedule::next_change(Time now) const {
-  const bool by_time =
-      how_.policy == SchedulingPolicy::round_robin || how_.policy == SchedulingPolicy::feedback;
   // What the others go by changes only when a task comes or ends.
-  if (!by_time || (waiting_.empty() && aside_.empty())) return std::nullopt;
+  if (!preempts() || !goes_by_time() || (waiting_.empty() && aside_.empty())) return std::nullopt;
   std::optional<Time> next;
   for (const auto number : on_) {
     const Job& job = jobs_.at(number);

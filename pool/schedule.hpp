@@ -64,6 +64,7 @@ class Schedule {
   };
   using Queue = std::map<Rank, std::uint64_t>;
 
+  bool goes_by_time() const noexcept;
   void queue_up(Job&, State, Time now);
   void leave_queue(const Job&);
   void leave_processor(Job&, Time now);

@@ -3,7 +3,6 @@
 #include <bulkhead/pool.hpp>
 
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "tests/process/pool_signs.hpp"
 
 namespace bulkhead {
@@ -30,13 +30,8 @@ PoolOptions one_worker(Scheduling scheduling) {
 
 // Takes so much of a processor, however often it is stopped.
 constexpr auto compute = [](int ms) {
-  const auto used = [] {
-    timespec now{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return now.tv_sec * 1'000'000'000L + now.tv_nsec;
-  };
-  const auto until = used() + ms * 1'000'000L;
-  while (used() < until) {
+  const auto until = base::processor_time_ns() + static_cast<std::uint64_t>(ms) * 1'000'000;
+  while (base::processor_time_ns() < until) {
   }
   return ms;
 };
