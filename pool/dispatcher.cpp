@@ -46,6 +46,7 @@ Dispatcher::Dispatcher(PoolOptions options)
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   watch(wake_.get(), EPOLLIN);
+  seats_.reserve(workers_max);  // more may come while somebody walks through them
   const auto& how = options_.scheduling;
   if (how.policy != SchedulingPolicy::first_come || how.trace) schedule_.emplace(how);
   for (unsigned i = 0; i < seats_wanted(); ++i) seats_.push_back(std::make_unique<Seat>(i));
@@ -324,6 +325,7 @@ void Dispatcher::run() noexcept {
 void Dispatcher::resize(unsigned workers) {
   const Lock lock(mutex_);
   wanted_ = valid_workers(workers, processors_);
+  stopped_most_ = count_stopped();
   for (auto& seat : seats_) retire_if_due(*seat);
   begin_missing();
   wake();
@@ -339,8 +341,7 @@ PoolStats Dispatcher::stats() const {
   const Lock lock(mutex_);
   PoolStats stats = stats_;
   stats.workers = wanted_;
-  stats.busy = static_cast<unsigned>(std::count_if(
-      seats_.begin(), seats_.end(), [](const auto& seat) { return !seat->under_way.empty(); }));
+  stats.busy = count_running();
   return stats;
 }
 

@@ -134,6 +134,7 @@ class Dispatcher final : public Engine, public std::enable_shared_from_this<Disp
   int lowest_priority_ = INT_MAX;                             // that was ever submitted
   std::optional<Schedule> schedule_;          // of tasks, unless they are taken from the queue
   unsigned stopped_most_ = 0;                 // at once, so far
+  bool somebody_waits_ = false;               // who could have a processor now, if there were one
   std::map<std::uint64_t, WorkPtr> pending_;  // by number: waiting or under way
   std::map<std::uint64_t, detail::RangeOutcome> outcomes_;  // of ranges, until they are fetched
   std::size_t pending_bytes_ = 0;

@@ -273,7 +273,11 @@ bool Dispatcher::cancel(const detail::TaskState& state) {
       return true;
     }
     under_way.erase(at);
-    if (under_way.empty()) go_on(*seat);
+    if (under_way.empty()) {
+      go_on(*seat);
+      seat->task_deadline.reset();
+    }
+    wake();  // its worker is free for another
     break;
   }
   for (auto& [priority, line] : queue_) std::erase(line, work);
@@ -287,6 +291,7 @@ void Dispatcher::begin_ending(Seat& seat, const Work& work, FailureCause cause,
                               std::uint64_t item) {
   if (seat.ending) return;
   go_on(seat);
+  if (schedule_) schedule_->remove(work.number, clock::now());  // it gives way to nobody any more
   // Who waits behind it is to suffer nothing.
   for (std::size_t i = seat.under_way.size(); i > 0; --i) {
     const WorkPtr other = seat.under_way[i - 1];
@@ -352,8 +357,8 @@ std::optional<Dispatcher::clock::time_point> Dispatcher::next_tick() const {
     const auto timed = work.range->timed_item(seat->index());
     at((timed ? timed->started : clock::now()) + work.options.timeout);
   }
-  if (schedule_) {
-    // One that is due and has to wait for a worker is looked at again, but not without a pause.
+  if (schedule_ && somebody_waits_) {
+    // One that is due and cannot be had yet is looked at again, but not without a pause.
     const auto now = clock::now();
     if (const auto change = schedule_->next_change(now))
       at(std::max(*change, now + std::chrono::milliseconds(1)));

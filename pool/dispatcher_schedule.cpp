@@ -60,6 +60,7 @@ void Dispatcher::dispatch_by_policy() {
         idle != nullptr && (!all_run || count_stopped() < options_.scheduling.stopped_max);
     const auto next =
         schedule_->next(may_begin ? Schedule::Among::all : Schedule::Among::set_aside, now);
+    somebody_waits_ = next.has_value();
     if (!next) break;
     if (all_run) {
       const auto loser = schedule_->gives_way_to(*next, now);

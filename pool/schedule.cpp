@@ -44,9 +44,17 @@ bool Schedule::goes_by_time() const noexcept {
 }
 
 void Schedule::add(const Task& task, Time now) {
+  Job fresh;
+  fresh.came = now;
+  if (const auto before = jobs_.find(task.number); before != jobs_.end()) {
+    fresh.came = before->second.came;
+    fresh.place = before->second.place;
+  }
   remove(task.number, now);
-  Job& job = jobs_[task.number];
+  if (fresh.place == 0) fresh.place = ++last_queued_;
+  Job& job = jobs_.emplace(task.number, fresh).first->second;
   job.task = task;
+  job.task.expected = std::max(task.expected, Span(0));
   queue_up(job, State::waiting, now);
 }
 
@@ -73,6 +81,7 @@ void Schedule::set_aside(std::uint64_t number, Time now) {
       job.level = std::min(job.level + 1, lowest_level);
   }
   leave_processor(job, now);
+  job.place = ++last_queued_;
   queue_up(job, State::aside, now);
 }
 
@@ -98,7 +107,7 @@ void Schedule::remove(std::uint64_t number, Time now) {
 void Schedule::queue_up(Job& job, State state, Time now) {
   job.state = state;
   job.since = now;
-  job.rank = {order(job, now), ++last_queued_};
+  job.rank = {order(job, now), job.place};
   (state == State::aside ? aside_ : waiting_).emplace(job.rank, job.task.number);
 }
 
@@ -181,7 +190,7 @@ std::int64_t Schedule::order(const Job& job, Time now) const {
     case SchedulingPolicy::shortest_remaining: return remaining(job, now).count();
     // Who came earlier has grown more: that difference stays, so the order does, too.
     case SchedulingPolicy::priority_aging:
-      return Span(job.since.time_since_epoch()).count() -
+      return Span(job.came.time_since_epoch()).count() -
              std::clamp(job.task.priority, -priority_most, priority_most) * how_.aging.count();
     case SchedulingPolicy::round_robin: return 0;
     case SchedulingPolicy::feedback: return job.level;

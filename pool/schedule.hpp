@@ -27,7 +27,8 @@ class Schedule {
   explicit Schedule(Scheduling how) noexcept;
 
   bool preempts() const noexcept;
-  void add(const Task&, Time now);  // it waits from now on; it may have been here before
+  // It waits from now on. One that was here before, and lost what it had received, has its old place.
+  void add(const Task&, Time now);
   void put_on(std::uint64_t number, Time now);
   void set_aside(std::uint64_t number, Time now);
   // It has ended with a result, from which its function's mean is learnt.
@@ -55,11 +56,12 @@ class Schedule {
   struct Job {
     Task task;
     State state = State::waiting;
-    Time since{};      // in this state
-    Span received{0};  // before this turn
-    Span used{0};      // of its quantum, before this turn
-    int level = 0;     // of feedback
-    Rank rank;         // while it is not on; it does not change meanwhile
+    Time came{}, since{};     // here, and into this state
+    std::uint64_t place = 0;  // among equals: when it came, or was set aside last
+    Span received{0};         // before this turn
+    Span used{0};             // of its quantum, before this turn
+    int level = 0;            // of feedback
+    Rank rank;                // while it is not on; it does not change meanwhile
     std::uint32_t processor = 0;
   };
   using Queue = std::map<Rank, std::uint64_t>;

@@ -100,6 +100,7 @@ TEST_F(PoolQueued, are_taken_by_their_priority_and_in_the_order_of_submission) {
   EXPECT_EQ(order(), (std::vector<std::uint64_t>{1, 3, 2, 4}));
 }
 
+class PoolCancelled : public testing::TestWithParam<SchedulingPolicy> {};
 class PoolPreempting : public testing::TestWithParam<SchedulingPolicy> {};
 
 // The first would wait for ever for the second, which the policy lets in.
@@ -285,6 +286,100 @@ TEST(PoolSchedule, holds_with_many_tasks_while_workers_are_killed) {
       EXPECT_EQ(*result, i % 4);
     }
   }
+}
+
+// Its worker has been given the call, and has not begun it.
+TEST_P(PoolCancelled, call_leaves_its_worker_to_the_next_one) {
+  Pool pool(one_worker({.policy = GetParam()}));
+  ASSERT_TRUE(pool.submit([] {}).get(patience()));
+  const auto pids = pool.pids();
+  for (const int pid : pids) ::kill(pid, SIGSTOP);
+  auto first = pool.submit_with({.timeout = 1h}, [] {});
+  auto second = pool.submit_with({.timeout = 1h}, [] { return 2; });
+  (void)compute(30);  // longer than the pool's thread goes on looking around by itself
+  EXPECT_TRUE(first.cancel());
+  for (const int pid : pids) ::kill(pid, SIGCONT);
+  EXPECT_EQ(second.get(patience()).value(), 2);
+}
+
+// Of what was cancelled, no time limit is left.
+TEST_P(PoolCancelled, call_takes_its_time_limit_along) {
+  Pool pool(one_worker({.policy = GetParam()}));
+  ASSERT_TRUE(pool.submit([] {}).get(patience()));
+  const auto pids = pool.pids();
+  for (const int pid : pids) ::kill(pid, SIGSTOP);
+  auto limited = pool.submit_with({.timeout = 30ms}, [] {});
+  EXPECT_TRUE(limited.cancel());
+  for (const int pid : pids) ::kill(pid, SIGCONT);
+  auto unlimited = pool.submit(compute, 100);
+  EXPECT_EQ(unlimited.get(patience()).value(), 100) << unlimited.failure()->in_words();
+}
+
+INSTANTIATE_TEST_SUITE_P(Pool, PoolCancelled,
+                         testing::Values(SchedulingPolicy::first_come,
+                                         SchedulingPolicy::shortest_next,
+                                         SchedulingPolicy::round_robin),
+                         [](const auto& each) { return std::string(to_string(each.param)); });
+
+// Two processors: on one a task that does not let itself be ended soon, on the other a long one.
+TEST(PoolSchedule, gives_the_other_processor_while_a_task_is_being_ended) {
+  Signs signs(3);
+  Pool pool({.workers = 2, .grace = 1h, .scheduling = how(SchedulingPolicy::shortest_remaining)});
+  auto stubborn = pool.submit_with(
+      {.expected = 2h},
+      [](Signs all) {
+        all.give(0);
+        all.await(2);
+      },
+      signs);
+  auto long_one = pool.submit_with(
+      {.expected = 1h},
+      [](Signs all) {
+        all.give(1);
+        all.await(2);
+      },
+      signs);
+  signs.await(0);
+  signs.await(1);
+  EXPECT_TRUE(stubborn.cancel());
+  EXPECT_TRUE(pool.submit_with({.expected = 1ms}, [] {}).get(patience()));
+  signs.give(2);
+  EXPECT_TRUE(long_one.get(patience()));
+}
+
+// Each task that is stopped needs one more of them, which come while reports are being taken.
+TEST(PoolSchedule, holds_while_workers_come_that_take_their_time) {
+  for (int round = 0; round < 10; ++round) {
+    Pool pool({.workers = 2,
+               .initializer = [] { (void)compute(5); },
+               .scheduling = how(SchedulingPolicy::round_robin)});
+    std::vector<Future<int>> tasks;
+    for (int i = 0; i < 12; ++i) tasks.push_back(pool.submit(compute, i));
+    for (int i = 0; i < 12; ++i)
+      EXPECT_EQ(tasks[static_cast<std::size_t>(i)].get(patience()).value(), i);
+  }
+}
+
+TEST(PoolSchedule, puts_back_in_its_place_who_lost_its_worker) {
+  Signs signs(2);
+  Pool pool(one_worker(how(SchedulingPolicy::first_come)));
+  const auto tried = SharedArray<int>::create(1).value();
+  auto first = pool.submit_with(
+      {.on_crash = OnCrash::retry},
+      [](Signs all, SharedArray<int> times) {
+        const bool is_first = times[0]++ == 0;
+        all.give(0);
+        if (is_first) all.await(1);
+      },
+      signs, tried);
+  signs.await(0);
+  auto second = pool.submit([] {});
+  for (const int pid : pool.pids()) ::kill(pid, SIGKILL);
+  EXPECT_TRUE(first.get(patience()));
+  EXPECT_TRUE(second.get(patience()));
+  EXPECT_EQ(order_of(pool.schedule_trace()), (std::vector<std::uint64_t>{1, 2}));
+  const auto trace = pool.schedule_trace();
+  EXPECT_EQ(trace.back().task, 2U);
 }
 
 TEST(PoolSchedule, without_a_trace_keeps_none) {

@@ -223,6 +223,27 @@ TEST_F(PoolTurns, never_end_where_nobody_may_be_stopped) {
   EXPECT_EQ(schedule.gives_way_to(2, at(9)), std::nullopt);
 }
 
+TEST_F(PoolTurns, of_who_lost_its_worker_begin_again_where_it_stood) {
+  for (const auto policy : {SchedulingPolicy::first_come, SchedulingPolicy::priority_aging,
+                            SchedulingPolicy::shortest_next}) {
+    Schedule schedule({.policy = policy});
+    schedule.add({.number = 1}, at(0));
+    schedule.put_on(1, at(0));
+    schedule.add({.number = 2}, at(1));
+    schedule.add({.number = 1}, at(2));
+    EXPECT_EQ(schedule.next(Schedule::Among::all, at(2)), 1U) << to_string(policy);
+  }
+}
+
+TEST_F(PoolTurns, of_an_impossible_expectation_are_the_next) {
+  Schedule schedule({.policy = SchedulingPolicy::shortest_remaining});
+  schedule.add({.number = 1, .expected = Span(1)}, at(0));
+  schedule.add({.number = 2, .expected = Span::min()}, at(0));
+  EXPECT_EQ(schedule.next(Schedule::Among::all, at(0)), 2U);
+  schedule.put_on(2, at(0));
+  EXPECT_EQ(schedule.gives_way_to(1, at(5)), std::nullopt);
+}
+
 TEST_F(PoolTurns, of_who_is_unknown_change_nothing) {
   schedule_.put_on(7, at(0));
   schedule_.set_aside(7, at(0));
