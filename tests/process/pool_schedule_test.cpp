@@ -315,10 +315,11 @@ TEST_P(PoolCancelled, call_takes_its_time_limit_along) {
   EXPECT_EQ(unlimited.get(patience()).value(), 100) << unlimited.failure()->in_words();
 }
 
+// Not those that let the stopped worker go on by themselves.
 INSTANTIATE_TEST_SUITE_P(Pool, PoolCancelled,
                          testing::Values(SchedulingPolicy::first_come,
                                          SchedulingPolicy::shortest_next,
-                                         SchedulingPolicy::round_robin),
+                                         SchedulingPolicy::priority_aging),
                          [](const auto& each) { return std::string(to_string(each.param)); });
 
 // Two processors: on one a task that does not let itself be ended soon, on the other a long one.
