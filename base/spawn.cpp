@@ -100,6 +100,7 @@ SpawnScript make_script(const SpawnPlan& plan, Prepared& ready, const SpawnStack
   script.limits = plan.limits;
   if (plan.umask) script.umask = &*plan.umask;
   if (plan.nice) script.nice = &*plan.nice;
+  script.urgent = plan.urgent;
   if (plan.affinity) script.affinity = &*plan.affinity;
   if (plan.user) {
     script.change_user = true;

@@ -163,6 +163,10 @@ bool apply_limits(const SpawnScript& script) noexcept {
   if (script.nice != nullptr && sys(SYS_setpriority, PRIO_PROCESS, 0, *script.nice) != 0) {
     return false;
   }
+  if (script.urgent) {  // where that is not permitted, it waits for its turn
+    const sched_param lowest{1};
+    (void)sys(SYS_sched_setscheduler, 0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
+  }
   return script.affinity == nullptr ||
          sys(SYS_sched_setaffinity, 0, sizeof(cpu_set_t), script.affinity) == 0;
 }

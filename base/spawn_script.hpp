@@ -93,6 +93,7 @@ struct SpawnScript {
   std::span<const ResourceLimit> limits;
   const mode_t* umask = nullptr;
   const int* nice = nullptr;
+  bool urgent = false;
   const cpu_set_t* affinity = nullptr;
   bool change_user = false;
   uid_t uid = 0;

@@ -1,5 +1,6 @@
-// Real-time priority for the few processes that repair the others: a machine that its own workers keep
-// busy must not let their supervisor wait its turn. Used by the keeper, the brain and `doctor`.
+// Real-time priority for the few processes that repair the others, and for those that are being replaced: a machine
+// that its own workers keep busy must not let them wait their turn. Used by the keeper, the brain, the runtime of workers
+// and `doctor`.
 #pragma once
 
 namespace bulkhead::base {
@@ -11,6 +12,10 @@ bool become_urgent() noexcept;
 
 // From now on children start at ordinary priority, nice 0.
 void keep_urgency_from_children() noexcept;
+
+// Ends the urgency of a child that was started with SpawnPlan::urgent; its own children never had it. A policy that
+// somebody chose for us stays.
+void become_ordinary() noexcept;
 
 // Whether become_urgent() would succeed, found out without doing it.
 bool may_become_urgent() noexcept;

@@ -12,6 +12,7 @@
 #include <typeinfo>
 #include <utility>
 
+#include "base/urgency.hpp"
 #include "ipc/wake.hpp"
 #include "workers/control_link.hpp"
 #include "workers/crash_reporter.hpp"
@@ -98,6 +99,7 @@ int Worker::run(int argc, char** argv, const std::function<Result<void>(Worker&)
   set_disposition(SIGTERM, on_terminate_signal);
 
   auto hello = (*control)->greet(Deadline::never().unless((*control)->stop_flag()));
+  base::become_ordinary();  // what follows is the user's, and may take long
   int status = 0;
   if (!hello) {
     status = hello.error().is(Errc::stopped) ? 0 : report(program, hello.error());

@@ -47,9 +47,9 @@ inline std::string describe_self() {
   text << "pid " << getpid() << "\nparent " << getppid() << "\ngroup " << getpgrp() << "\nsession "
        << getsid(0) << "\nuid " << getuid() << "\ngid " << getgid() << "\ngroups "
        << getgroups(0, nullptr) << "\nnice " << getpriority(PRIO_PROCESS, 0) << "\numask " << mask
-       << "\ncpus " << CPU_COUNT(&cpus) << "\ncore " << core.rlim_cur << "\ndirectory "
-       << std::filesystem::current_path().string() << "\nK " << (getenv("K") ? getenv("K") : "")
-       << "\n";
+       << "\ncpus " << CPU_COUNT(&cpus) << "\npolicy " << sched_getscheduler(0) << "\ncore "
+       << core.rlim_cur << "\ndirectory " << std::filesystem::current_path().string() << "\nK "
+       << (getenv("K") ? getenv("K") : "") << "\n";
   return text.str();
 }
 

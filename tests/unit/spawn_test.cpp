@@ -16,6 +16,7 @@
 #include <string>
 
 #include "base/child_process.hpp"
+#include "base/urgency.hpp"
 #include "tests/support/report_role.hpp"
 
 namespace bulkhead::base {
@@ -259,6 +260,15 @@ TEST(Spawn, sets_limits_umask_nice_affinity_and_no_new_privs) {
   EXPECT_EQ(fields.at("nice"), std::to_string(::getpriority(PRIO_PROCESS, 0) + 3));
   EXPECT_EQ(fields.at("cpus"), "1");
   EXPECT_EQ(fields.at("NoNewPrivs"), "1");
+}
+
+TEST(Spawn, starts_who_is_urgent_at_real_time_priority_where_that_is_permitted) {
+  const auto urgent = describe_child([](SpawnPlan& plan) { plan.urgent = true; });
+  const int expected =
+      may_become_urgent() ? SCHED_RR | SCHED_RESET_ON_FORK : ::sched_getscheduler(0);
+  EXPECT_EQ(urgent.at("policy"), std::to_string(expected));
+  const auto other = describe_child([](SpawnPlan&) {});
+  EXPECT_EQ(other.at("policy"), std::to_string(::sched_getscheduler(0)));
 }
 
 TEST(Spawn, changes_the_user_and_then_binds_the_death_signal) {
