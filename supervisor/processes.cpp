@@ -196,8 +196,7 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   plan.limits = resource_limits(*worker, keeper_.nofile_soft_limit());
   plan.no_new_privs = worker->sandbox != Sandbox::none;
   plan.nice = worker->nice;
-  // Who replaces a dead one is waited for. Plain programs would not let go of it (docs/adr/0008).
-  plan.urgent = worker->runtime && generation > 1;
+  plan.urgent = worker->runtime && generation > 1;  // docs/adr/0008
   plan.affinity = affinity(worker->affinity, instance.index);
   if (!worker->user.empty()) {
     auto user = look_up_user(worker->user);
