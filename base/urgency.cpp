@@ -24,12 +24,14 @@ void keep_urgency_from_children() noexcept {
   (void)::sched_setscheduler(0, policy | SCHED_RESET_ON_FORK, &parameters);
 }
 
-void become_ordinary() noexcept {
-  if (::sched_getscheduler(0) != (SCHED_RR | SCHED_RESET_ON_FORK)) return;
+void become_ordinary() noexcept { make_ordinary(0); }
+
+void make_ordinary(pid_t child) noexcept {
+  if (::sched_getscheduler(child) != (SCHED_RR | SCHED_RESET_ON_FORK)) return;
   const sched_param none{};
-  if (::sched_setscheduler(0, SCHED_OTHER, &none) == 0) return;
+  if (::sched_setscheduler(child, SCHED_OTHER, &none) == 0) return;
   // Without privilege the flag stays.
-  (void)::sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
+  (void)::sched_setscheduler(child, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
 }
 
 bool may_become_urgent() noexcept {

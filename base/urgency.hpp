@@ -3,6 +3,8 @@
 // and `doctor`.
 #pragma once
 
+#include <sys/types.h>
+
 namespace bulkhead::base {
 
 // The lowest priority of SCHED_RR (sched(7)), for this process and those that it starts. A scheduling
@@ -16,6 +18,7 @@ void keep_urgency_from_children() noexcept;
 // Ends the urgency of a child that was started with SpawnPlan::urgent; its own children never had it. A policy that
 // somebody chose for us stays.
 void become_ordinary() noexcept;
+void make_ordinary(pid_t child) noexcept;  // one that may not do so itself
 
 // Whether become_urgent() would succeed, found out without doing it.
 bool may_become_urgent() noexcept;

@@ -190,7 +190,7 @@ void Brain::spawn(Slot slot, Generation generation) {
   } else {
     outcome = processes_.start(slot, generation,
                                {control->get(), *output, sockets_.of(config, config_),
-                                config.runtime ? nullptr : &*plain});
+                                config.runtime ? nullptr : &*plain, desk_.has_spoken(slot)});
   }
   if (outcome.pid != 0) {
     supervision_.apply(Started{slot, outcome.generation, outcome.pid});

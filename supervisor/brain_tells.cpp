@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/urgency.hpp"
 #include "supervisor/brain.hpp"
 #include "supervisor/operator_line.hpp"
 
@@ -34,6 +35,9 @@ void Brain::announce(const Announce& what) {
       EventType::worker_starting, EventType::worker_ready,       EventType::worker_exited,
       EventType::worker_backoff,  EventType::worker_stopping,    EventType::worker_stopped,
       EventType::worker_failed,   EventType::worker_quarantined, EventType::worker_promoted};
+  // One that was urgent and is no worker of the runtime has not taken its leave of that itself. 0 would be us.
+  const auto pid = processes_.pid(what.slot);
+  if (what.type == Announce::Type::ready && pid > 0) base::make_ordinary(pid);
   if (plan_.instances[what.slot].is_spare) return announce_spare(what);
   const auto type = types[static_cast<std::size_t>(what.type)];
   const TimeNs now = base::monotonic_ns();

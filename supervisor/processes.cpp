@@ -196,7 +196,7 @@ Result<base::SpawnPlan> Processes::make_spawn_plan(Slot slot, Generation generat
   plan.limits = resource_limits(*worker, keeper_.nofile_soft_limit());
   plan.no_new_privs = worker->sandbox != Sandbox::none;
   plan.nice = worker->nice;
-  plan.urgent = worker->runtime && generation > 1;  // docs/adr/0008
+  plan.urgent = fds.urgent;
   plan.affinity = affinity(worker->affinity, instance.index);
   if (!worker->user.empty()) {
     auto user = look_up_user(worker->user);

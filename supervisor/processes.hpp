@@ -23,6 +23,7 @@ struct StartFds {
   int output = -1;                // the write end of its log pipe
   std::vector<int> sockets = {};  // as its config names them
   const PlainStart* plain = nullptr;  // of a program that does not use the runtime
+  bool urgent = false;                // docs/adr/0008
 };
 
 struct StartOutcome {

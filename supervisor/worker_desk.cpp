@@ -306,7 +306,7 @@ Result<void> WorkerDesk::welcome(Slot slot, std::uint64_t id, const base::Unique
   }
   if (const auto sent = send_sandbox(slot); !sent) return sent.error();
   desks_[slot].port->send(ipc::result(id, ipc::encode(answer)), fds);
-  desks_[slot].speaks = true;
+  desks_[slot].speaks = desks_[slot].has_spoken = true;
   introducer_->open_links(slot);
   return {};
 }
@@ -331,7 +331,7 @@ Result<void> WorkerDesk::take_answer(Slot slot, const ipc::ControlMessage& messa
   if (!answer) return answer.error();
   if (!is_its_generation(slot, answer->generation)) return {};
   desks_[slot].awaits_resync = false;
-  desks_[slot].speaks = true;
+  desks_[slot].speaks = desks_[slot].has_spoken = true;
   introducer_->resynced(slot, *answer);
   sessions_->resynced(slot, *answer);
   if (answer->phase == ipc::WorkerPhase::ready) callbacks_.ready(slot, answer->generation);

@@ -58,6 +58,8 @@ class WorkerDesk {
   BeatWatch& beats() noexcept { return beats_; }
   // It uses the runtime: it has said hello, or answered for having done so.
   bool speaks(Slot slot) const { return desks_[slot].speaks; }
+  // So has an incarnation before, as far as this brain knows.
+  bool has_spoken(Slot slot) const { return desks_[slot].has_spoken; }
   const std::string& status_text(Slot slot) const { return desks_[slot].status_text; }
   // What the worker says of its strict sandbox, once it has spoken.
   const std::optional<ipc::SandboxInstalled>& sandbox(Slot slot) const {
@@ -77,6 +79,7 @@ class WorkerDesk {
     std::string status_text;
     std::optional<ipc::SandboxInstalled> sandbox;
     bool speaks = false;
+    bool has_spoken = false;
     bool awaits_resync = false;  // adopted, and its answer has not come yet
   };
 

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "base/process_tree.hpp"
@@ -142,10 +143,37 @@ TEST(Supervision, the_supervisor_alone_runs_at_real_time_priority) {
     system.kill_brain();
     system.await([&](const auto& status) { return status["supervisor"]["brain_pid"] != brain; },
                  "a new brain");
-    const int pid = system.worker("echo.0")["pid"];
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
-    system.await_reborn("echo.0", pid);
+    for (const std::string name : {"echo.0", "sleeper.0"}) {
+      const int pid = system.worker(name)["pid"];
+      ASSERT_EQ(::kill(pid, SIGKILL), 0);
+      system.await_reborn(name, pid);
+    }
   }
+}
+
+// A worker of the runtime is started again as urgent; by then it has become a program that knows nothing of that.
+TEST(Supervision, a_plain_program_in_a_workers_place_is_not_left_at_real_time_priority) {
+  const TemporaryDirectory directory;
+  const auto program = directory.path("program");
+  const auto becomes = [&](const std::string& words) {
+    std::ofstream(program + ".new") << "#!/bin/sh\n" << words << '\n';
+    ASSERT_EQ(::chmod((program + ".new").c_str(), 0755), 0);
+    ASSERT_EQ(::rename((program + ".new").c_str(), program.c_str()), 0);
+  };
+  becomes("exec " +
+          std::filesystem::path(BULKHEAD_PROGRAM).replace_filename("echo-worker").string());
+  RunningSystem system("changed", std::string(R"({"version": 1, "name": "changed", )") +
+                                      restart_at_once + R"(, "workers": {
+    "one": {"command": [")" + program +
+                                      R"("], "ready": {"type": "exec"}}}})");
+  system.await_all_ready();
+  system.await([&](const auto&) { return system.worker("one.0")["runtime"] == true; },
+               "its greeting");
+  becomes("exec sleep 100000");
+  const int pid = system.worker("one.0")["pid"];
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  const int successor = system.await_reborn("one.0", pid)["pid"];
+  EXPECT_EQ(::sched_getscheduler(successor) & ~SCHED_RESET_ON_FORK, SCHED_OTHER);
 }
 
 TEST(Supervision, the_keeper_takes_everything_with_it) {
