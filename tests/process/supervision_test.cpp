@@ -165,7 +165,7 @@ TEST(Supervision, a_plain_program_in_a_workers_place_is_not_left_at_real_time_pr
   RunningSystem system("changed", std::string(R"({"version": 1, "name": "changed", )") +
                                       restart_at_once + R"(, "workers": {
     "one": {"command": [")" + program +
-                                      R"("], "ready": {"type": "exec"}}}})");
+                                      R"("], "ready": {"type": "exec"}, "provides": ["echo"]}}})");
   system.await_all_ready();
   system.await([&](const auto&) { return system.worker("one.0")["runtime"] == true; },
                "its greeting");
