@@ -192,6 +192,9 @@ TEST(Containment,
   ::kill(brain, SIGKILL);
   system.await([&](const auto&) { return !system.processes().contains(daemon); },
                "the end of what the dead worker left");
+  system.request("shutdown");  // its successor forks twice, too
+  system.await_end();
+  system.await_no_process();
 }
 
 TEST(Containment, a_worker_that_floods_its_output_neither_blocks_nor_fills_the_disk) {
