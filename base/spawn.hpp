@@ -45,8 +45,8 @@ struct SpawnPlan {
   std::vector<ResourceLimit> limits;
   std::optional<mode_t> umask;
   std::optional<int> nice;
-  bool urgent =
-      false;  // until the program calls become_ordinary(), if it is permitted (urgency.hpp)
+  // At real-time priority, if that is permitted, until the program calls become_ordinary() (urgency.hpp).
+  bool urgent = false;
   std::optional<cpu_set_t> affinity;
   std::optional<Credentials> user;
   bool no_new_privs = false;

@@ -1,10 +1,10 @@
 #include "pool/range_job.hpp"
 
-#include "pool/work.hpp"
-
 #include <algorithm>
 #include <cstring>
 #include <new>
+
+#include "pool/work.hpp"
 
 namespace bulkhead::pool {
 
